@@ -1,0 +1,58 @@
+"""The symbols of the theory, the names they have in the code, and their units: one place.
+
+Shape aliases used in signatures (jaxtyping): ``n`` rows of a weight (its outputs), ``p`` columns (its
+inputs), ``m`` vectors handled at once, ``r`` touched rank. Blocks of vectors are stored *vectors first*:
+a block of m vectors of length n is an array (m, n), so that the width is always the last, contiguous axis.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Symbol(NamedTuple):
+    """How a quantity is written in the theory, what it is, and its unit."""
+
+    symbol: str
+    meaning: str
+    unit: str
+
+
+NOTATION: dict[str, Symbol] = {
+    # settings
+    "width": Symbol("n", "neurons in each hidden layer", "1"),
+    "hidden": Symbol("L", "hidden weight matrices between input and readout", "1"),
+    "samples": Symbol("P", "training samples", "1"),
+    "inputs": Symbol("d", "input dimension", "1"),
+    "outputs_count": Symbol("C", "network outputs", "1"),
+    "gamma": Symbol("γ", "output scale: the readout is divided by it", "1"),
+    "sigma_w": Symbol("σ_w", "initial standard deviation of hidden operators, times √n", "1"),
+    "lr": Symbol("η", "learning rate before the parametrization's factors", "1"),
+    "tolerance": Symbol("tol", "relative size below which a new direction is not kept", "1"),
+    # results
+    "loss": Symbol("L", "training loss", "loss"),
+    "accuracy": Symbol("acc", "fraction of samples classified right", "1"),
+    "outputs": Symbol("f", "network outputs", "output"),
+    "singular_value": Symbol("σ", "singular values outside the bulk (outliers), largest first", "operator norm"),
+    "edge": Symbol("σ_edge", "upper edge of the bulk", "operator norm"),
+    "threshold": Symbol("σ_thr", "edge plus the Tracy-Widom margin; outliers are counted above it", "operator norm"),
+    "overlap_left": Symbol(
+        "|⟨u,û⟩|²", "squared overlap of the outlier's left singular vector with the learned part's", "1"
+    ),
+    "overlap_right": Symbol(
+        "|⟨v,v̂⟩|²", "squared overlap of the outlier's right singular vector with the learned part's", "1"
+    ),
+    "rank_left": Symbol("r_B", "touched directions on the left (backward vectors)", "1"),
+    "rank_right": Symbol("r_A", "touched directions on the right (features)", "1"),
+    "discarded": Symbol("δ²", "largest relative squared norm left outside the basis so far", "1"),
+}
+
+
+def attributes(name: str) -> dict[str, str]:
+    """The attributes of a dataset's variable: symbol, meaning, units.
+
+    >>> attributes("edge")["units"]
+    'operator norm'
+    """
+    symbol, meaning, unit = NOTATION[name]
+    return {"symbol": symbol, "long_name": meaning, "units": unit}

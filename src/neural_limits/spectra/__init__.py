@@ -1,0 +1,10 @@
+"""Spectra of trained weights: outliers, edges, overlaps, escape; predicted and measured."""
+
+from ._empirical import leading_singular_triplets as leading_singular_triplets
+from ._empirical import top_singular_values as top_singular_values
+from ._known_block import KnownBlock as KnownBlock
+from ._outliers import Outliers as Outliers
+from ._outliers import bulk_edge as bulk_edge
+from ._outliers import known_block as known_block
+from ._outliers import outliers as outliers
+from ._roots import find_roots as find_roots

@@ -1,0 +1,6 @@
+"""Losses, optimizers and the training loop, the same for both forms of weights."""
+
+from ._optimizers import SGD as SGD
+from ._optimizers import Adam as Adam
+from ._run import Run as Run
+from ._train import train as train

@@ -1,0 +1,68 @@
+"""What a run recorded, as one labelled dataset."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy import ndarray
+
+from .._notation import attributes
+from ..spectra import bulk_edge
+from ..tasks import Task
+from ._loop import State
+from ._record import Records
+
+
+def dataset(state: State, reached: int, order: Any, task: Task, records: Records, weights: str) -> xr.Dataset:
+    """loss, outputs, ranks over steps; outliers and overlaps over records; NaN where nothing was reached."""
+    history = {name: np.asarray(value) for name, value in state.history._asdict().items()}
+    steps = history["loss"].shape[0]
+    data = xr.Dataset(coords={"step": np.arange(steps)})
+    data["loss"] = ("step", history["loss"], attributes("loss"))
+    data["outputs"] = (("step", "sample", "output"), history["outputs"], attributes("outputs"))
+    if order is not None:
+        data["batch_index"] = (("step", "sample"), np.asarray(order), {"long_name": "sample of each batch row"})
+        data.loss.attrs["long_name"] = "loss of the batch before the step's update"
+    if task.is_classification:
+        data["accuracy"] = ("step", accuracy(history["outputs"], task, order), attributes("accuracy"))
+    if weights == "conditioned":
+        reached_mask = np.isfinite(history["loss"])[:, None]
+        for name in ("rank_left", "rank_right", "discarded"):
+            values = np.where(reached_mask, history[name], 0 if name != "discarded" else np.nan)
+            data[name] = (("step", "layer"), values, attributes(name))
+    data = data.merge(spectra_dataset(records, len(state.parameters.hidden)))
+    edges = [bulk_edge(w)[0] for w in state.parameters.hidden]  # type: ignore[arg-type]
+    data["edge"] = ("layer", np.array(edges, float), attributes("edge"))
+    return data
+
+
+def accuracy(outputs: ndarray, task: Task, order: Any = None) -> ndarray:
+    """Fraction of samples classified right at each step, from outputs (step, sample, output)."""
+    y = task.y[None] if order is None else task.y[np.asarray(order)]
+    if y.shape[-1] == 1:
+        right = np.sign(outputs[..., 0]) == np.sign(y[..., 0])
+    else:
+        right = outputs.argmax(-1) == y.argmax(-1)
+    return np.where(np.isfinite(outputs).all((-1, -2)), right.mean(-1), np.nan)
+
+
+def spectra_dataset(records: Records, layers: int) -> xr.Dataset:
+    """singular_value, overlaps (record, layer, mode), padded with NaN; edge and threshold at each record."""
+    taken = len(records.found)
+    modes = max([o.count for found in records.found for o in found], default=0)
+    values, left, right = (np.full((taken, layers, modes), np.nan) for _ in range(3))
+    edge, threshold = np.full((taken, layers), np.nan), np.full((taken, layers), np.nan)
+    for r, (found, overlaps) in enumerate(zip(records.found, records.overlaps, strict=True)):
+        for l, (o, (ul, ur)) in enumerate(zip(found, overlaps, strict=True)):
+            values[r, l, : o.count], left[r, l, : o.count], right[r, l, : o.count] = o.values, ul, ur
+            edge[r, l], threshold[r, l] = o.edge, o.threshold
+    dims = ("record", "layer", "mode")
+    data = xr.Dataset(coords={"record": np.array(records.stops[:taken], int), "layer": np.arange(layers)})
+    data["singular_value"] = (dims, values, attributes("singular_value"))
+    data["overlap_left"] = (dims, left, attributes("overlap_left"))
+    data["overlap_right"] = (dims, right, attributes("overlap_right"))
+    data["record_edge"] = (dims[:2], edge, attributes("edge"))
+    data["threshold"] = (dims[:2], threshold, attributes("threshold"))
+    return data

@@ -1,0 +1,9 @@
+"""Weight matrices seen through their products only: dense, conditioned, and decoupled pairs."""
+
+from ._conditioned import ConditionedMatrix as ConditionedMatrix
+from ._conditioned import check_tolerance as check_tolerance
+from ._contract import WeightMatrix as WeightMatrix
+from ._decoupled import DecoupledMatrix as DecoupledMatrix
+from ._dense import DenseMatrix as DenseMatrix
+from ._sharding import particle_mesh as particle_mesh
+from ._sharding import shard_particles as shard_particles

@@ -1,0 +1,117 @@
+"""One look at a random matrix: extend the basis of seen directions and draw what was not yet known.
+
+The right and the left side are the same computation with the roles exchanged, so it is written once. Names
+from the side that looks: ``basis`` Q (rank, p) orthonormal rows and ``image`` W Q (rank, n); the other side
+has ``other_basis`` (rank', n) and ``other_image`` (rank', p). Rows past the rank are zero, so that every
+product may run over the whole buffer.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+BLOCK = 16  # new directions are drawn in blocks of at most this many: one matrix product each, no waste
+
+
+class Side(NamedTuple):
+    """What is known of W from one side."""
+
+    basis: Float[Array, "r p"]
+    image: Float[Array, "r n"]
+    rank: Int[Array, ""]
+
+
+class Look(NamedTuple):
+    """The outcome of looking along a block of vectors."""
+
+    side: Side
+    coordinates: Float[Array, "m r"]
+    leftover: Float[Array, "m p"]  # the part of each vector outside the basis, below the tolerance
+    discarded: Float[Array, ""]  # largest |leftover|² relative to the largest vector of the block
+    lost: Int[Array, ""]  # directions above the tolerance for which there was no room (0 unless misused)
+
+
+def block_size(vectors: int) -> int:
+    """Directions appended at once for a block of ``vectors`` vectors."""
+    return min(vectors, BLOCK)
+
+
+def room_needed(vectors: int) -> int:
+    """Free rows that one look along ``vectors`` vectors may need (whole blocks are written)."""
+    block = block_size(vectors)
+    return -(-vectors // block) * block
+
+
+def look(side: Side, other: Side, vectors: Float[Array, "m p"], key: Array, tolerance: float) -> Look:
+    """Extend ``side`` until every vector lies in its basis up to ``tolerance``.
+
+    The residuals of the vectors, in units of the largest vector of the block, have a Gram matrix whose
+    eigenvectors with eigenvalue above tolerance² become new directions; each new direction q gets the image
+
+        W q = Q'ᵀ(R q) + (1 - Q'ᵀQ') ξ,   ξ ~ N(0, 1_n)      (Q', R the other side's basis and image)
+
+    which is the conditional law of W q given everything seen (Bolthausen). Cost: two passes over the basis
+    for m vectors, and per block of new directions two over the basis and three over the other side.
+    """
+    coordinates = (side.basis @ vectors.T).T
+    residual = vectors - coordinates @ side.basis
+    largest = jnp.max(jnp.sum(vectors**2, axis=1))
+    unit = lax.rsqrt(jnp.where(largest > 0, largest, 1.0))
+    directions, count = _directions(residual * unit, tolerance)
+
+    block = block_size(vectors.shape[0])
+    blocks = -(-count // block)
+    fits = side.rank + blocks * block <= side.basis.shape[0]
+    blocks = jnp.where(fits, blocks, 0)
+    lost = jnp.where(fits, 0, count).astype(side.rank.dtype)
+
+    def append(j: Array, carry: tuple[Side, Array, Array]) -> tuple[Side, Array, Array]:
+        side, coordinates, residual = carry
+        active = j * block + jnp.arange(block) < count
+        mix = lax.dynamic_slice_in_dim(directions, j * block, block) * active[:, None]
+        new = _orthonormal(side.basis, mix @ (residual * unit), active)
+        image = _draw(other, new, active, jax.random.fold_in(key, j))
+        along = residual @ new.T
+        extended = Side(
+            lax.dynamic_update_slice_in_dim(side.basis, new, side.rank, axis=0),
+            lax.dynamic_update_slice_in_dim(side.image, image, side.rank, axis=0),
+            side.rank + jnp.sum(active, dtype=side.rank.dtype),
+        )
+        coordinates = lax.dynamic_update_slice_in_dim(coordinates, along, side.rank, axis=1)
+        return extended, coordinates, residual - along @ new
+
+    side, coordinates, residual = lax.fori_loop(0, blocks, append, (side, coordinates, residual))
+    discarded = jnp.max(jnp.sum((residual * unit) ** 2, axis=1))
+    return Look(side, coordinates, residual, discarded, lost)
+
+
+def _directions(residual: Float[Array, "m p"], tolerance: float) -> tuple[Float[Array, "k m"], Int[Array, ""]]:
+    """Mixing rows that whiten the residuals, largest first, padded to whole blocks; and how many count."""
+    m = residual.shape[0]
+    eigenvalues, eigenvectors = jnp.linalg.eigh(residual @ residual.T)
+    eigenvalues, eigenvectors = eigenvalues[::-1], eigenvectors[:, ::-1]
+    keep = eigenvalues > tolerance**2
+    whitening = lax.rsqrt(jnp.where(keep, eigenvalues, 1.0))[:, None] * eigenvectors.T
+    return jnp.pad(whitening, ((0, room_needed(m) - m), (0, 0))), jnp.sum(keep, dtype=jnp.int32)
+
+
+def _orthonormal(
+    basis: Float[Array, "r p"], new: Float[Array, "b p"], active: Array
+) -> Float[Array, "b p"]:
+    """The rows of ``new`` made orthonormal and orthogonal to the basis (second pass); inactive rows stay zero."""
+    new = new - (basis @ new.T).T @ basis
+    gram = new @ new.T + jnp.diag(jnp.where(active, 0.0, 1.0).astype(new.dtype))
+    factor = jnp.linalg.cholesky(gram)
+    return jax.scipy.linalg.solve_triangular(factor, new, lower=True)
+
+
+def _draw(other: Side, new: Float[Array, "b p"], active: Array, key: Array) -> Float[Array, "b n"]:
+    """W q for new directions q, in its conditional law given the other side."""
+    fresh = jax.random.normal(key, (new.shape[0], other.basis.shape[1]), new.dtype) * active[:, None]
+    known = other.image @ new.T - other.basis @ fresh.T
+    return fresh + known.T @ other.basis

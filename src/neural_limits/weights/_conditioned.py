@@ -1,0 +1,265 @@
+"""A random matrix plus a learned core, known only where it has been looked at."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from .._checks import positive_float, positive_int
+from ._basis import Look, Side, look, room_needed
+from ._contract import WeightMatrix
+
+
+class ConditionedMatrix(WeightMatrix):
+    """M = s W + Q_Bᵀ C Q_A, with W (n × p) iid N(0, 1) and known only on the touched directions.
+
+    Stored, vectors first: `right_basis` Q_A (r_A, p) and `right_image` W Q_Aᵀ as rows (r_A, n); `left_basis`
+    Q_B (r_B, n) and `left_image` Wᵀ Q_Bᵀ as rows (r_B, p); the learned `core` C (r_B, r_A); the scale s.
+    Conditionally on these, and also when each vector was chosen from what was seen before,
+
+        W = Zᵀ Q_A + Q_Bᵀ R (1 - Q_Aᵀ Q_A) + (1 - Q_Bᵀ Q_B) W' (1 - Q_Aᵀ Q_A),    W' fresh, iid N(0, 1).
+
+    So the products of a training run have *exactly* the law they would have with a drawn matrix, up to what
+    is left outside the bases (relative size `tolerance`, a variance deficit of tolerance²).
+
+    Cost of a product with m vectors: O((n + p)(r_A + r_B) m); memory O((n + p)(r_A + r_B)). Buffers have a
+    fixed capacity inside jit; outside, products grow them as needed. `reserve` grows them ahead.
+
+    Source: Bolthausen's conditioning; docs/theory.md.
+
+    >>> import jax, jax.numpy as jnp
+    >>> weight = ConditionedMatrix.create(jax.random.key(0), 1_000_000, 1_000_000, std=1e-3)
+    >>> value, coordinates, weight = weight.matvec(jnp.ones((1, 1_000_000)))
+    >>> int(weight.rank_right), bool(abs(jnp.std(value) - 1) < 0.01)
+    (1, True)
+    """
+
+    right_basis: Float[Array, "ra p"]
+    right_image: Float[Array, "ra n"]
+    left_basis: Float[Array, "rb n"]
+    left_image: Float[Array, "rb p"]
+    core: Float[Array, "rb ra"]
+    std: Float[Array, ""]
+    rank_right: Int[Array, ""]
+    rank_left: Int[Array, ""]
+    discarded: Float[Array, ""]
+    lost: Int[Array, ""]
+    key: Array
+    tolerance: float = eqx.field(static=True)
+
+    @classmethod
+    def create(
+        cls,
+        key: Array,
+        rows: int,
+        columns: int,
+        *,
+        std: float = 1.0,
+        tolerance: float = 1e-2,
+        capacity: int = 16,
+        dtype: jnp.dtype | None = None,
+    ) -> ConditionedMatrix:
+        """An untouched matrix with entries iid N(0, std²), nothing drawn yet.
+
+        ValueError for sizes below one, a negative std, or a tolerance that the dtype cannot resolve.
+        """
+        rows, columns = positive_int("rows", rows), positive_int("columns", columns)
+        capacity = positive_int("capacity", capacity)
+        std = positive_float("std", std, zero=True)
+        dtype = jnp.dtype(dtype or jnp.result_type(float))
+        tolerance = check_tolerance(tolerance, dtype)
+        zeros = lambda *shape: jnp.zeros(shape, dtype)  # noqa: E731
+        return cls(
+            zeros(capacity, columns),
+            zeros(capacity, rows),
+            zeros(capacity, rows),
+            zeros(capacity, columns),
+            zeros(capacity, capacity),
+            jnp.asarray(std, dtype),
+            jnp.zeros((), jnp.int32),
+            jnp.zeros((), jnp.int32),
+            zeros(),
+            jnp.zeros((), jnp.int32),
+            key,
+            tolerance,
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.left_basis.shape[-1], self.right_basis.shape[-1]
+
+    @property
+    def capacity(self) -> tuple[int, int]:
+        """Directions the buffers hold: (left, right)."""
+        return self.left_basis.shape[-2], self.right_basis.shape[-2]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(x.nbytes for x in jax.tree.leaves(eqx.filter(self, eqx.is_inexact_array)))
+
+    @property
+    def rank(self) -> int:
+        """Touched directions, left and right together (not inside jit)."""
+        return int(jnp.max(self.rank_left + self.rank_right))
+
+    def grown_nbytes(self, vectors: int) -> int:
+        """Bytes held after `reserve`, without doing it."""
+        left, right = self._capacities_for(vectors)
+        rows, columns = self.shape
+        return ((left + right) * (rows + columns) + left * right) * self.core.dtype.itemsize
+
+    def matvec(self, vectors: Float[Array, "m p"]) -> tuple[Float[Array, "m n"], Array, Self]:
+        self, key = self._next_look(vectors.shape[0])
+        seen = look(self._right, self._left, vectors, key, self.tolerance)
+        value = self._product(seen, self._left, self.core.T)
+        return value, seen.coordinates, self._after(seen, right=True)
+
+    def rmatvec(self, vectors: Float[Array, "m n"]) -> tuple[Float[Array, "m p"], Array, Self]:
+        self, key = self._next_look(vectors.shape[0])
+        seen = look(self._left, self._right, vectors, key, self.tolerance)
+        value = self._product(seen, self._right, self.core)
+        return value, seen.coordinates, self._after(seen, right=False)
+
+    def outer(self, left: Array, right: Array) -> Array:
+        return _fit(left, self.capacity[0]).T @ _fit(right, self.capacity[1])
+
+    def zero_core(self) -> Array:
+        return jnp.zeros_like(self.core)
+
+    def add_core(self, core: Array) -> Self:
+        return eqx.tree_at(lambda w: w.core, self, self.core + core)
+
+    def add_outer(self, left: Array, right: Array, factor: Array | float = 1.0) -> Self:
+        return self.add_core(factor * self.outer(left, right))
+
+    def scale(self, factor: Array | float) -> Self:
+        return eqx.tree_at(lambda w: (w.core, w.std), self, (factor * self.core, factor * self.std))
+
+    def has_room(self, vectors: int) -> Array:
+        room = room_needed(vectors)
+        left, right = self.capacity
+        return jnp.all((self.rank_left + room <= left) & (self.rank_right + room <= right))
+
+    def reserve(self, vectors: int) -> Self:
+        """Room for ``vectors`` more directions on each side; capacities at least double when they grow."""
+        return self.resize(*self._capacities_for(vectors))
+
+    def resize(self, left: int, right: int) -> Self:
+        """Buffers for ``left`` and ``right`` directions; never fewer than there are now."""
+        return eqx.tree_at(
+            lambda w: (w.right_basis, w.right_image, w.left_basis, w.left_image, w.core),
+            self,
+            (
+                pad_rows(self.right_basis, right),
+                pad_rows(self.right_image, right),
+                pad_rows(self.left_basis, left),
+                pad_rows(self.left_image, left),
+                pad_core(self.core, left, right),
+            ),
+        )
+
+    def grow_core(self, core: Array) -> Array:
+        """An older core padded to the present capacities."""
+        return pad_core(core, *self.capacity)
+
+    def to_dense(self, key: Array) -> Float[Array, "n p"]:
+        """The whole matrix, the unseen rest drawn now: exactly the law of a matrix drawn at the start. O(n p r)."""
+        rows, columns = self.shape
+        fresh = jax.random.normal(key, (rows, columns), self.core.dtype)
+        fresh = fresh - (fresh @ self.right_basis.T) @ self.right_basis
+        fresh = fresh - self.left_basis.T @ (self.left_basis @ fresh)
+        rest = self.left_image - (self.left_image @ self.right_basis.T) @ self.right_basis
+        bulk = self.right_image.T @ self.right_basis + self.left_basis.T @ rest + fresh
+        return self.std * bulk + self.left_basis.T @ self.core @ self.right_basis
+
+    # -- the two sides -------------------------------------------------------------------------------------
+
+    @property
+    def _right(self) -> Side:
+        return Side(self.right_basis, self.right_image, self.rank_right)
+
+    @property
+    def _left(self) -> Side:
+        return Side(self.left_basis, self.left_image, self.rank_left)
+
+    def _product(self, seen: Look, other: Side, core: Array) -> Array:
+        """s (W a on the seen directions + what the other side knows of the leftover) + the learned part."""
+        onto_other = self.std * (other.image @ seen.leftover.T).T + seen.coordinates @ core
+        return self.std * (seen.coordinates @ seen.side.image) + onto_other @ other.basis
+
+    def _capacities_for(self, vectors: int) -> tuple[int, int]:
+        room = room_needed(vectors)
+        left, right = self.capacity
+        return grown(left, int(jnp.max(self.rank_left)) + room), grown(right, int(jnp.max(self.rank_right)) + room)
+
+    def _next_look(self, vectors: int) -> tuple[Self, Array]:
+        """A fresh key; outside jit also the room that the look may need."""
+        if not isinstance(self.rank_left, jax.core.Tracer) and not self.has_room(vectors):
+            self = self.reserve(vectors)
+        key, following = jax.random.split(self.key)
+        return eqx.tree_at(lambda w: w.key, self, following), key
+
+    def _after(self, seen: Look, *, right: bool) -> Self:
+        where = (
+            (lambda w: (w.right_basis, w.right_image, w.rank_right, w.discarded, w.lost))
+            if right
+            else (lambda w: (w.left_basis, w.left_image, w.rank_left, w.discarded, w.lost))
+        )
+        discarded = jnp.maximum(self.discarded, seen.discarded)
+        return eqx.tree_at(where, self, (*seen.side, discarded, self.lost + seen.lost))
+
+
+def check_tolerance(tolerance: float, dtype: jnp.dtype) -> float:
+    """A tolerance the dtype can resolve: residuals are known to √eps of the vector; ValueError otherwise."""
+    tolerance = positive_float("tolerance", tolerance)
+    least = float(jnp.finfo(dtype).eps) ** 0.5
+    if not least <= tolerance < 1:
+        raise ValueError(
+            f"`tolerance` must lie between {least:.1e} (what {jnp.dtype(dtype).name} resolves; "
+            f"use float64 for less) and 1; got {tolerance!r}."
+        )
+    return tolerance
+
+
+def grown(capacity: int, needed: int) -> int:
+    """The capacity itself if it suffices, else grown by steps until it does.
+
+    Few sizes, so few compilations; smaller steps where a compilation is cheap beside the work that empty
+    rows would cost.
+    """
+    while capacity < needed:
+        capacity = 2 * capacity if capacity < 256 else -(-(capacity * 3 // 2) // 64) * 64
+    return capacity
+
+
+def pad_rows(array: Array, rows: int) -> Array:
+    """Zero rows appended up to ``rows`` (on the last but one axis)."""
+    missing = max(0, rows - array.shape[-2])
+    return jnp.pad(array, [(0, 0)] * (array.ndim - 2) + [(0, missing), (0, 0)])
+
+
+def pad_core(core: Array, left: int, right: int) -> Array:
+    """A core grown to (left, right) with zeros."""
+    missing = max(0, right - core.shape[-1])
+    return pad_rows(jnp.pad(core, [(0, 0)] * (core.ndim - 1) + [(0, missing)]), left)
+
+
+def _fit(coordinates: Array, capacity: int) -> Array:
+    """Coordinates taken before a growth, padded to the present capacity."""
+    return jnp.pad(coordinates, ((0, 0), (0, capacity - coordinates.shape[1])))
+
+
+def warn_if_dense_is_cheaper(weight: ConditionedMatrix, name: str) -> None:
+    """One warning when the touched rank is so large that a dense matrix would cost less."""
+    touched = int(weight.rank_left) + int(weight.rank_right)
+    if touched > min(weight.shape) / 4:
+        warnings.warn(
+            f"{name} of shape {weight.shape} has touched rank {touched}, above a quarter of its width: a dense "
+            'matrix is likely cheaper; use weights="dense", a larger width or a larger tolerance.',
+            stacklevel=3,
+        )

@@ -1,0 +1,103 @@
+"""Independent random matrices forward and backward, with one learned part: backpropagation's weights not reused."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ._conditioned import ConditionedMatrix, pad_core
+from ._contract import WeightMatrix
+from ._dense import DenseMatrix
+
+
+class DecoupledMatrix(WeightMatrix):
+    """M a = W_f a + G a and Mᵀ b = W_bᵀ b + Gᵀ b, with W_f and W_b independent and G learned.
+
+    `forward` is only ever multiplied from the right and `backward` from the left, so neither learns of the
+    other: the reused-weight coupling is absent by construction. For a conditioned pair G = Q_Bᵀ C Q_A with Q_A from
+    `forward` and Q_B from `backward`; for a dense pair G is kept in full.
+
+    >>> import jax, jax.numpy as jnp
+    >>> pair = DecoupledMatrix.create_conditioned(jax.random.key(0), 200, 300)
+    >>> _, right, pair = pair.matvec(jnp.ones((1, 300)))
+    >>> _, left, pair = pair.rmatvec(jnp.ones((1, 200)))
+    >>> pair.add_outer(left, right).shape
+    (200, 300)
+    """
+
+    forward: ConditionedMatrix | DenseMatrix
+    backward: ConditionedMatrix | DenseMatrix
+    core: Array
+
+    @classmethod
+    def create_conditioned(cls, key: Array, rows: int, columns: int, **options: object) -> DecoupledMatrix:
+        """A conditioned pair; options as for `ConditionedMatrix.create`."""
+        keys = jax.random.split(key)
+        forward, backward = (ConditionedMatrix.create(k, rows, columns, **options) for k in keys)  # type: ignore[arg-type]
+        return cls(forward, backward, forward.zero_core())
+
+    @classmethod
+    def create_dense(cls, key: Array, rows: int, columns: int, **options: object) -> DecoupledMatrix:
+        """A dense pair; options as for `DenseMatrix.create`."""
+        keys = jax.random.split(key)
+        forward, backward = (DenseMatrix.create(k, rows, columns, **options) for k in keys)  # type: ignore[arg-type]
+        return cls(forward, backward, forward.zero_core())
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.forward.shape
+
+    def matvec(self, vectors: Float[Array, "m p"]) -> tuple[Float[Array, "m n"], Array, Self]:
+        value, coordinates, forward = self.forward.matvec(vectors)
+        self = self._with(forward=forward)
+        return value + self._learned(coordinates, right=True), coordinates, self
+
+    def rmatvec(self, vectors: Float[Array, "m n"]) -> tuple[Float[Array, "m p"], Array, Self]:
+        value, coordinates, backward = self.backward.rmatvec(vectors)
+        self = self._with(backward=backward)
+        return value + self._learned(coordinates, right=False), coordinates, self
+
+    def outer(self, left: Array, right: Array) -> Array:
+        if isinstance(self.forward, DenseMatrix):
+            return self.forward.outer(left, right)
+        core = left.T @ right
+        return pad_core(core, *self.core.shape[-2:])
+
+    def zero_core(self) -> Array:
+        return jnp.zeros_like(self.core)
+
+    def add_core(self, core: Array) -> Self:
+        return eqx.tree_at(lambda w: w.core, self, self.core + core)
+
+    def add_outer(self, left: Array, right: Array, factor: Array | float = 1.0) -> Self:
+        return self.add_core(factor * self.outer(left, right))
+
+    def scale(self, factor: Array | float) -> Self:
+        return type(self)(self.forward.scale(factor), self.backward.scale(factor), factor * self.core)
+
+    def has_room(self, vectors: int) -> Array | bool:
+        return self.forward.has_room(vectors) & self.backward.has_room(vectors)
+
+    def reserve(self, vectors: int) -> Self:
+        if isinstance(self.forward, DenseMatrix):
+            return self
+        return self._with(forward=self.forward.reserve(vectors), backward=self.backward.reserve(vectors))
+
+    def _with(self, **parts: WeightMatrix) -> Self:
+        """With a part replaced, and the core grown to the bases' capacities."""
+        forward, backward = parts.get("forward", self.forward), parts.get("backward", self.backward)
+        core = self.core
+        if isinstance(forward, ConditionedMatrix) and isinstance(backward, ConditionedMatrix):
+            core = pad_core(core, backward.capacity[0], forward.capacity[1])
+        return type(self)(forward, backward, core)  # type: ignore[arg-type]
+
+    def _learned(self, coordinates: Array, *, right: bool) -> Array:
+        """G a (right) or Gᵀ b (left)."""
+        core = self.core.T if right else self.core
+        if isinstance(self.forward, ConditionedMatrix) and isinstance(self.backward, ConditionedMatrix):
+            return coordinates @ core @ (self.backward.left_basis if right else self.forward.right_basis)
+        return coordinates @ core
