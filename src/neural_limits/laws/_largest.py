@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._checks import positive_float, positive_int
 from ._inputs import probability_array
-from ._tracy_widom import TracyWidom
+from ._tracy_widom import LEAST_LOWER, LEAST_UPPER, TracyWidom
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class LargestSingularValue:
         """The level σ₁ passes with probability ``false_alarm``; never below the edge.
 
         max(edge, quantile(1 − false_alarm)), without the rounding of 1 − false_alarm. ValueError for a
-        probability outside [1e-300, 1).
+        probability outside [1e-280, 1).
         """
-        p = probability_array("false_alarm", false_alarm, least=1e-300, most=1 - 1e-12)
+        p = probability_array("false_alarm", false_alarm, least=LEAST_UPPER, most=1 - LEAST_LOWER)
         return np.maximum(self._singular(TracyWidom().isf(p)), self.edge)
 
     def _singular(self, s: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,16 +7,16 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import airy
 
 from ._inputs import probability_array, real_array
 
-NODES = 64  # Gauss-Legendre; F moves by less than 1e-14 from 48 nodes to 100 for every s in [-10, 100]
+NODES = 48  # Gauss-Legendre; F moves by less than 3e-14 from here to 100 nodes for s in [-10, 100]
 REACH = 16.0  # Ai(16) = 4e-20: the kernel ends there
-LOWEST, HIGHEST = -10.0, 102.5  # F(-10) < 1e-20 and 1 - F(102.5) = 1e-303: beyond them F is 0 or 1
+LOWEST, HIGHEST = -10.0, 98.0  # F(-10) < 1e-20 and 1 - F(98) < 1e-280: beyond them F is 0 or 1
 LEAST_LOWER = 1e-12  # F has an absolute error near 1e-16, so smaller lower quantiles would be noise
-LEAST_UPPER = 1e-300
+LEAST_UPPER = 1e-280
+NEWTON_STEPS, TOLERANCE = 60, 1e-9  # quadratic: after a step of 1e-9 nothing is left to gain
 
 
 class TracyWidom:
@@ -26,7 +26,8 @@ class TracyWidom:
 
     s has no unit. Discretised with Gauss-Legendre nodes (exponentially convergent); absolute error of the
     distribution function near 1e-15, relative error of the upper tail near 1e-13. Methods take scalars or
-    arrays and answer in float64; about 5 ms a new point, remembered afterwards. ValueError for NaN.
+    arrays and answer in float64; about 3 ms a new point (20 ms a quantile), remembered afterwards. ValueError
+    for NaN.
 
     Source: Tracy and Widom (1996); determinant of Ferrari and Spohn (2005); quadrature of Bornemann (2010).
 
@@ -55,7 +56,7 @@ class TracyWidom:
         return _each(_quantile, probability_array("q", q, least=LEAST_LOWER, most=most))
 
     def isf(self, p: ArrayLike) -> NDArray[np.float64]:
-        """The s with 1 − F(s) = p, for p too small to be written as 1 − q; ValueError outside [1e-300, 1)."""
+        """The s with 1 − F(s) = p, for p too small to be written as 1 − q; ValueError outside [1e-280, 1)."""
         return _each(_upper_quantile, probability_array("p", p, least=LEAST_UPPER, most=1 - LEAST_LOWER))
 
     def mean(self) -> float:
@@ -122,13 +123,24 @@ def _density_table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 @lru_cache(maxsize=1024)
 def _quantile(q: float) -> float:
-    if q > 0.5:
-        return _upper_quantile(1 - q)
-    return float(brentq(lambda s: np.log(_determinant(s)[0] / q), LOWEST + 0.5, 0.0, xtol=1e-13))
+    return _upper_quantile(1 - q) if q > 0.5 else _newton(np.log(q), upper=False, start=-2.0)
 
 
 @lru_cache(maxsize=1024)
 def _upper_quantile(p: float) -> float:
     if p > 0.5:
         return _quantile(1 - p)
-    return float(brentq(lambda s: np.log(_determinant(s)[1] / p), -2.0, HIGHEST, xtol=1e-13))
+    return _newton(np.log(p), upper=True, start=(-1.5 * np.log(p)) ** (2 / 3) - 1)  # 1 − F ~ exp(−⅔ s^(3/2))
+
+
+def _newton(target: float, *, upper: bool, start: float) -> float:
+    """Where log F, or log(1 − F), takes a value: both are concave, so Newton's method gets there."""
+    s = start
+    for _ in range(NEWTON_STEPS):
+        below, above, density = _determinant(s)
+        mass, slope = (above, -density) if upper else (below, density)
+        step = float(np.clip((target - np.log(mass)) * mass / slope, -3.0, 3.0))
+        s = float(np.clip(s + step, LOWEST + 0.5, HIGHEST))
+        if abs(step) < TOLERANCE:
+            return s
+    raise RuntimeError(f"quantile did not converge for log probability {target}; please report it.")

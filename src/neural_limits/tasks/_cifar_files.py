@@ -112,7 +112,8 @@ def _from_archive(archive: Path, form: Form) -> dict[str, bytes]:
                 file = tar.extractfile(member)
                 contents[name] = file.read() if file is not None else b""
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise ValueError(f"{archive} is truncated or damaged ({error}); fetch it again.") from None
+        reason = str(error).partition("\n")[0].rstrip(" :")  # tarfile lists every compression it tried
+        raise ValueError(f"{archive} is truncated or damaged ({reason}); fetch it again.") from None
     absent = [name for name in wanted.values() if name not in contents]
     if absent:
         raise ValueError(f"{archive} lacks {', '.join(absent)}; fetch it again.")

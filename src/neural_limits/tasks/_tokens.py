@@ -139,7 +139,7 @@ def _set_items(target: dict[str, Any], values: list[Any]) -> None:
     for key, value in zip(values[::2], values[1::2], strict=True):
         text = key.decode("latin-1") if isinstance(key, bytes) else _expect(key, str)
         if text in target:
-            raise _Refused(f"it has the key {text!r} twice")
+            raise _Refused(f"it has the key {text[:60]!r} twice")
         target[text] = value
 
 
@@ -148,7 +148,7 @@ def _built(name: str, arguments: tuple[Any, ...]) -> Any:
     if name == _ENCODE:
         text, encoding = arguments
         if encoding != "latin1":
-            raise _Refused(f"it has text encoded as {encoding!r}")
+            raise _Refused("it has text in another encoding than latin1")
         return _bytes(_expect(text, str))
     return _Built(name, arguments)
 

@@ -188,7 +188,7 @@ def weight_maker(
         return lambda key, width, std: DenseMatrix.create(key, width, width, std=std, dtype=dtype)
     # room for the first four steps: fewer compilations than growing from one step's worth
     return lambda key, width, std: ConditionedMatrix.create(
-        key, width, width, std=std, tolerance=tolerance, capacity=4 * vectors, dtype=dtype
+        key, width, width, std=std, tolerance=tolerance, capacity=16 * vectors, dtype=dtype
     )
 
 

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from ._products import inner
+
 BLOCK = 16  # new directions are drawn in blocks of at most this many: one matrix product each, no waste
 
 
@@ -58,7 +60,7 @@ def look(side: Side, other: Side, vectors: Float[Array, "m p"], key: Array, tole
     which is the conditional law of W q given everything seen (Bolthausen). Cost: two passes over the basis
     for m vectors, and per block of new directions two over the basis and three over the other side.
     """
-    coordinates = (side.basis @ vectors.T).T
+    coordinates = inner(side.basis, vectors)
     residual = vectors - coordinates @ side.basis
     largest = jnp.max(jnp.sum(vectors**2, axis=1))
     unit = lax.rsqrt(jnp.where(largest > 0, largest, 1.0))
@@ -104,14 +106,15 @@ def _orthonormal(
     basis: Float[Array, "r p"], new: Float[Array, "b p"], active: Array
 ) -> Float[Array, "b p"]:
     """The rows of ``new`` made orthonormal and orthogonal to the basis (second pass); inactive rows stay zero."""
-    new = new - (basis @ new.T).T @ basis
+    new = new - inner(basis, new) @ basis
     gram = new @ new.T + jnp.diag(jnp.where(active, 0.0, 1.0).astype(new.dtype))
-    factor = jnp.linalg.cholesky(gram)
-    return jax.scipy.linalg.solve_triangular(factor, new, lower=True)
+    # the Gram matrix is the identity up to rounding, so its small inverse factor is safe, and one product
+    inverse = jax.scipy.linalg.solve_triangular(jnp.linalg.cholesky(gram), jnp.eye(len(gram), dtype=new.dtype), lower=True)
+    return inverse @ new
 
 
 def _draw(other: Side, new: Float[Array, "b p"], active: Array, key: Array) -> Float[Array, "b n"]:
     """W q for new directions q, in its conditional law given the other side."""
     fresh = jax.random.normal(key, (new.shape[0], other.basis.shape[1]), new.dtype) * active[:, None]
-    known = other.image @ new.T - other.basis @ fresh.T
-    return fresh + known.T @ other.basis
+    known = inner(other.image, new) - inner(other.basis, fresh)
+    return fresh + known @ other.basis

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from .._checks import positive_float, positive_int
 from ._basis import Look, Side, look, room_needed
 from ._contract import WeightMatrix
+from ._products import inner
 
 
 class ConditionedMatrix(WeightMatrix):
@@ -189,7 +190,7 @@ class ConditionedMatrix(WeightMatrix):
 
     def _product(self, seen: Look, other: Side, core: Array) -> Array:
         """s (W a on the seen directions + what the other side knows of the leftover) + the learned part."""
-        onto_other = self.std * (other.image @ seen.leftover.T).T + seen.coordinates @ core
+        onto_other = self.std * inner(other.image, seen.leftover) + seen.coordinates @ core
         return self.std * (seen.coordinates @ seen.side.image) + onto_other @ other.basis
 
     def _capacities_for(self, vectors: int) -> tuple[int, int]:

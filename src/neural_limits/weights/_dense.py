@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from .._checks import positive_float, positive_int
 from ._contract import WeightMatrix
+from ._products import inner
 
 # Up to this many vectors a sum of outer products is fused into one pass over the matrix; beyond it a matrix
 # product is faster than the passes it saves (benchmarks/speed.py, two cores).
@@ -46,7 +47,7 @@ class DenseMatrix(WeightMatrix):
         return rows, columns
 
     def matvec(self, vectors: Float[Array, "m p"]) -> tuple[Float[Array, "m n"], Array, Self]:
-        return (self.value @ vectors.T).T, vectors, self
+        return inner(self.value, vectors), vectors, self
 
     def rmatvec(self, vectors: Float[Array, "m n"]) -> tuple[Float[Array, "m p"], Array, Self]:
         return vectors @ self.value, vectors, self
