@@ -18,7 +18,9 @@ from .tasks import Task as Task
 from .training import SGD as SGD
 from .training import Adam as Adam
 from .training import Run as Run
+from .training import member as member
 from .training import train as train
+from .training import train_ensemble as train_ensemble
 
 try:
     __version__ = _version("neural-limits")

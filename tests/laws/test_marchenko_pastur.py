@@ -22,7 +22,7 @@ def density(x: Any, ratio: float, scale: float) -> Any:
 @pytest.mark.parametrize("ratio", RATIOS)
 def test_density_is_the_closed_form(ratio: float) -> None:
     law = MarchenkoPastur(ratio, scale=1.3)
-    low, high = law.support()
+    low, high = law.support
     x = low + (high - low) * np.linspace(0.001, 0.999, 301)
     np.testing.assert_allclose(law.pdf(x), density(x, ratio, 1.3), rtol=1e-12)
 
@@ -30,7 +30,7 @@ def test_density_is_the_closed_form(ratio: float) -> None:
 @pytest.mark.parametrize("ratio", RATIOS)
 def test_distribution_is_the_integral_of_the_density(ratio: float) -> None:
     law = MarchenkoPastur(ratio, scale=1.3)
-    low, high = law.support()
+    low, high = law.support
     for share in (0.03, 0.5, 0.9, 1.0):
         x = low + (high - low) * share
         # x = low + (high − low) t² turns the square roots at the lower edge into polynomials.
@@ -40,9 +40,9 @@ def test_distribution_is_the_integral_of_the_density(ratio: float) -> None:
             np.sqrt(share),
             epsabs=1e-13,
         )
-        assert abs(law.cdf(x) - law.atom() - mass) < 1e-10
+        assert abs(law.cdf(x) - law.atom - mass) < 1e-10
     assert law.cdf(high) == 1.0
-    assert law.atom() == pytest.approx(max(0, 1 - 1 / ratio), abs=1e-15)
+    assert law.atom == pytest.approx(max(0, 1 - 1 / ratio), abs=1e-15)
     first, _ = quad(lambda t: t * law.pdf(t), low, high, epsabs=1e-12, limit=200)
     assert first == pytest.approx(law.mean(), abs=1e-7)
 
@@ -50,25 +50,25 @@ def test_distribution_is_the_integral_of_the_density(ratio: float) -> None:
 @pytest.mark.parametrize("ratio", RATIOS)
 def test_quantile_inverts_the_distribution(ratio: float) -> None:
     law = MarchenkoPastur(ratio, scale=0.7)
-    q = law.atom() + (1 - law.atom()) * np.linspace(0.01, 0.99, 25)
+    q = law.atom + (1 - law.atom) * np.linspace(0.01, 0.99, 25)
     np.testing.assert_allclose(law.cdf(law.quantile(q)), q, atol=2e-14)
-    assert law.quantile(1.0) == law.support()[1]
-    assert law.quantile(0.0) == (0.0 if ratio > 1 else law.support()[0])
-    if law.atom() > 0:
-        assert law.quantile(0.9 * law.atom()) == 0.0
+    assert law.quantile(1.0) == law.support[1]
+    assert law.quantile(0.0) == (0.0 if ratio > 1 else law.support[0])
+    if law.atom > 0:
+        assert law.quantile(0.9 * law.atom) == 0.0
 
 
 @pytest.mark.parametrize("ratio", RATIOS)
 def test_stieltjes_transform(ratio: float) -> None:
     law = MarchenkoPastur(ratio, scale=1.3)
-    low, high = law.support()
+    low, high = law.support
     for z in (-0.4 + 0j, 1.0 + 0.5j, 2.0 - 0.3j, high + 1):
 
         def integrand(x: float, z: complex = z) -> complex:
             return density(x, ratio, 1.3) / (x - z)
 
         bulk, _ = quad(integrand, low, high, epsabs=1e-11, limit=400, complex_func=True)
-        assert abs(law.stieltjes(z) - (bulk - law.atom() / z)) < 1e-8
+        assert abs(law.stieltjes(z) - (bulk - law.atom / z)) < 1e-8
     x = low + (high - low) * np.linspace(0.05, 0.95, 9)
     np.testing.assert_allclose(law.stieltjes(x).imag / np.pi, law.pdf(x), rtol=1e-10)
     z = np.array([1e8, -1e-6, 1j])
@@ -103,12 +103,12 @@ def test_simulated_eigenvalues_follow_the_law(ratio: float) -> None:
     eigenvalues = np.linalg.eigvalsh(x @ x.T / n)
     law = MarchenkoPastur(p / n, scale=2.0)
     zero = np.abs(eigenvalues) < 1e-8
-    assert zero.mean() == pytest.approx(law.atom(), abs=1e-12)
+    assert zero.mean() == pytest.approx(law.atom, abs=1e-12)
     bulk = eigenvalues[~zero]
     # Eigenvalues repel, so the distance is of order log(n)/n, far below 1/√n: a wrong scale would show.
-    share = (law.cdf(bulk) - law.atom()) / (1 - law.atom())
+    share = (law.cdf(bulk) - law.atom) / (1 - law.atom)
     assert kstest(share, "uniform").statistic < 4 / len(bulk)
-    wrong = (law.cdf(1.1 * bulk) - law.atom()) / (1 - law.atom())
+    wrong = (law.cdf(1.1 * bulk) - law.atom) / (1 - law.atom)
     assert kstest(wrong, "uniform").statistic > 4 / len(bulk)
 
 
@@ -123,7 +123,7 @@ def test_quarter_circle_is_a_quarter_circle() -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_singular_value_law(shape: tuple[int, int]) -> None:
     law = QuarterCircle(*shape, std=0.3)
-    low, high = law.support()
+    low, high = law.support
     assert high == pytest.approx(0.3 * (np.sqrt(shape[0]) + np.sqrt(shape[1])), rel=1e-14)
     assert low == pytest.approx(0.3 * abs(np.sqrt(shape[0]) - np.sqrt(shape[1])), rel=1e-14)
     mass, _ = quad(law.pdf, low, high, epsabs=1e-11, limit=200)

@@ -58,7 +58,7 @@ def largest_singular_value(rows: int, columns: int, std: float = 1.0) -> Largest
     safe side at finite size: of square Gaussian matrices of 30, 100 and 300 rows 7.0 %, 8.6 % and 9.0 % pass
     the 10 % level. Cost: O(1); the first level takes about 0.1 s.
 
-    Source: Johnstone (2001), centred at the edge of theory/2-outliers.
+    Source: Johnstone (2001), centred at the edge of docs/theory.md.
 
     >>> law = largest_singular_value(1000, 1000, std=1000**-0.5)
     >>> round(law.edge, 12), round(law.scale * 1000 ** (2 / 3), 3)

@@ -27,7 +27,7 @@ class MarchenkoPastur:
     Matrices (2010), chapter 3.
 
     >>> law = MarchenkoPastur(ratio=0.25)
-    >>> law.support()
+    >>> law.support
     (0.25, 2.25)
     >>> law.pdf([0.0, 1.0, 3.0]).round(4)
     array([0.    , 0.6164, 0.    ])
@@ -42,11 +42,13 @@ class MarchenkoPastur:
         object.__setattr__(self, "ratio", positive_float("ratio", self.ratio))
         object.__setattr__(self, "scale", positive_float("scale", self.scale))
 
+    @property
     def support(self) -> tuple[float, float]:
         """The edges (a, b) of the bulk; where ``atom`` is positive, 0 carries mass besides."""
         root = float(np.sqrt(self.ratio))
         return self.scale * (1 - root) ** 2, self.scale * (1 + root) ** 2
 
+    @property
     def atom(self) -> float:
         """Mass at zero: max(0, 1 − 1/c)."""
         return max(0.0, 1 - 1 / self.ratio)
@@ -70,30 +72,30 @@ class MarchenkoPastur:
 
         0 outside the bulk and for s < 0. ValueError for NaN.
         """
-        s = np.clip(real_array("s", s), -1.0, 2 * np.sqrt(self.support()[1]))
+        s = np.clip(real_array("s", s), -1.0, 2 * np.sqrt(self.support[1]))
         return self._height(s * np.abs(s))[()]
 
     def cdf(self, x: ArrayLike) -> NDArray[np.float64]:
         """Mass at or below x, the atom included. ValueError for NaN."""
         x = real_array("x", x)
-        low, high = self.support()
+        low, high = self.support
         clipped = np.clip(x, low, high)
         angle = 2 * np.arctan2(np.sqrt(clipped - low), np.sqrt(high - clipped))
-        mass = np.where(x >= high, 1.0, np.clip(self.atom() + self._bulk_below(angle), 0.0, 1.0))
+        mass = np.where(x >= high, 1.0, np.clip(self.atom + self._bulk_below(angle), 0.0, 1.0))
         return np.where(x < 0, 0.0, mass)[()]
 
     def quantile(self, q: ArrayLike) -> NDArray[np.float64]:
         """Smallest x with cdf(x) ≥ q; 0 up to the atom's mass. ValueError for q outside [0, 1]."""
         q = probability_array("q", q)
-        low, high = self.support()
+        low, high = self.support
         below, above = np.zeros_like(q), np.full_like(q, np.pi)
         for _ in range(BISECTIONS):
             middle = (below + above) / 2
-            under = self.atom() + self._bulk_below(middle) < q
+            under = self.atom + self._bulk_below(middle) < q
             below, above = np.where(under, middle, below), np.where(under, above, middle)
         x = low + (high - low) * np.sin(above / 2) ** 2
-        x = np.where(q >= 1, high, np.where((q <= 0) & (self.atom() == 0), low, x))
-        return np.where((q <= self.atom()) & (self.atom() > 0), 0.0, x)[()]
+        x = np.where(q >= 1, high, np.where((q <= 0) & (self.atom == 0), low, x))
+        return np.where((q <= self.atom) & (self.atom > 0), 0.0, x)[()]
 
     def stieltjes(self, z: ArrayLike) -> NDArray[np.complex128]:
         """m(z) = ∫ dF(x)/(x − z), the root of c σ² z m² + (z + σ²(c − 1)) m + 1 = 0 with m ~ −1/z.
@@ -108,7 +110,7 @@ class MarchenkoPastur:
             raise ValueError(
                 f"`z` must not be 0 for ratio {self.ratio:g} >= 1; the transform has a pole there."
             )
-        low, high = self.support()
+        low, high = self.support
         linear = self.scale * (1 - self.ratio) - z
         root = np.sqrt(z - low) * np.sqrt(z - high)
         # Two forms of one root; each cancels where the other does not.
@@ -132,7 +134,7 @@ class MarchenkoPastur:
 
     def _height(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """2 √x f(x) = √((b − x)(1 − a/x)) / (π c σ²) on [a, b] and 0 elsewhere; finite at a hard edge too."""
-        low, high = self.support()
+        low, high = self.support
         inside = (x >= low) & (x <= high)
         x = np.where(inside, x, high)
         above_low = np.divide(x - low, x, out=np.ones_like(x), where=x > 0)

@@ -30,7 +30,7 @@ class QuarterCircle:
     (2.0, 0.0)
     >>> round(float(law.pdf(0.0) * np.pi), 12)
     2.0
-    >>> QuarterCircle(100, 400).support()
+    >>> QuarterCircle(100, 400).support
     (10.0, 30.0)
     """
 
@@ -53,6 +53,7 @@ class QuarterCircle:
         """Lower edge τ|√rows − √columns|; 0 for a square matrix."""
         return float(self.std * abs(np.sqrt(self.rows) - np.sqrt(self.columns)))
 
+    @property
     def support(self) -> tuple[float, float]:
         """(lower_edge, edge)."""
         return self.lower_edge, self.edge

@@ -16,7 +16,7 @@ from ..parametrizations import Rules
 from ..weights import WeightMatrix
 from ._activations import Activation, resolve_activation, value_and_slope
 
-MakeWeight = Callable[[Array, int, float], WeightMatrix]
+MakeWeight = Callable[[Array, int, Array | float], WeightMatrix]
 
 
 class Parameters(eqx.Module):

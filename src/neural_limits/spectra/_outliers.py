@@ -102,7 +102,7 @@ def outliers(
 def bulk_edge(weight: ConditionedMatrix | DenseMatrix, false_alarm: float = FALSE_ALARM) -> tuple[float, float]:
     """Edge of the bulk and the threshold above it, from the size and the present scale of the bulk."""
     law = largest_singular_value(*weight.shape, std=float(weight.std))
-    return law.edge, law.threshold(false_alarm)
+    return law.edge, float(law.threshold(false_alarm))
 
 
 def known_block(weight: ConditionedMatrix, *, bulk: str = "conditional") -> KnownBlock:

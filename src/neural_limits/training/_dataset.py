@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,32 +16,42 @@ from ._loop import State
 from ._record import Records
 
 
-def dataset(state: State, reached: int, order: Any, task: Task, records: Records, weights: str) -> xr.Dataset:
+def dataset(state: State, order: Any, task: Task, records: Records, weights: str) -> xr.Dataset:
     """loss, outputs, ranks over steps; outliers and overlaps over records; NaN where nothing was reached."""
-    history = {name: np.asarray(value) for name, value in state.history._asdict().items()}
-    steps = history["loss"].shape[0]
-    data = xr.Dataset(coords={"step": np.arange(steps)})
-    data["loss"] = ("step", history["loss"], attributes("loss"))
-    data["outputs"] = (("step", "sample", "output"), history["outputs"], attributes("outputs"))
+    data = history_dataset(state, (), task, order, weights)
     if order is not None:
         data["batch_index"] = (("step", "sample"), np.asarray(order), {"long_name": "sample of each batch row"})
         data.loss.attrs["long_name"] = "loss of the batch before the step's update"
-    if task.is_classification:
-        data["accuracy"] = ("step", accuracy(history["outputs"], task, order), attributes("accuracy"))
-    if weights == "conditioned":
-        reached_mask = np.isfinite(history["loss"])[:, None]
-        for name in ("rank_left", "rank_right", "discarded"):
-            values = np.where(reached_mask, history[name], 0 if name != "discarded" else np.nan)
-            data[name] = (("step", "layer"), values, attributes(name))
     data = data.merge(spectra_dataset(records, len(state.parameters.hidden)))
     edges = [bulk_edge(w)[0] for w in state.parameters.hidden]  # type: ignore[arg-type]
     data["edge"] = ("layer", np.array(edges, float), attributes("edge"))
     return data
 
 
+def ensemble_dataset(state: State, seeds: Sequence[int], task: Task, weights: str) -> xr.Dataset:
+    """loss, outputs and ranks over seeds and steps."""
+    data = history_dataset(state, ("seed",), task, None, weights)
+    return data.assign_coords(seed=list(seeds))
+
+
+def history_dataset(state: State, lead: tuple[str, ...], task: Task, order: Any, weights: str) -> xr.Dataset:
+    """What the loop recorded at every step; ranks are 0 at steps that were not reached."""
+    history = {name: np.asarray(value) for name, value in state.history._asdict().items()}
+    data = xr.Dataset(coords={"step": np.arange(history["loss"].shape[-1])})
+    data["loss"] = ((*lead, "step"), history["loss"], attributes("loss"))
+    data["outputs"] = ((*lead, "step", "sample", "output"), history["outputs"], attributes("outputs"))
+    if task.is_classification:
+        values = accuracy(history["outputs"], task, order)
+        data["accuracy"] = ((*lead, "step"), values, attributes("accuracy"))
+    if weights == "conditioned":
+        for name in ("rank_left", "rank_right", "discarded"):
+            data[name] = ((*lead, "step", "layer"), history[name], attributes(name))
+    return data
+
+
 def accuracy(outputs: ndarray, task: Task, order: Any = None) -> ndarray:
-    """Fraction of samples classified right at each step, from outputs (step, sample, output)."""
-    y = task.y[None] if order is None else task.y[np.asarray(order)]
+    """Fraction of samples classified right, from outputs (..., step, sample, output)."""
+    y = task.y if order is None else task.y[np.asarray(order)]
     if y.shape[-1] == 1:
         right = np.sign(outputs[..., 0]) == np.sign(y[..., 0])
     else:

@@ -13,11 +13,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from ..networks import MLP, Parameters
 from ..parametrizations import Rules
-from ..weights import ConditionedMatrix, WeightMatrix
+from ..weights import ConditionedMatrix, pad_core
 from ._losses import loss_named
 from ._optimizers import Numbers, Optimizer
 
@@ -61,46 +61,63 @@ class Plan(NamedTuple):
     batched: bool  # a leading axis of seeds
 
 
-def empty_history(steps: int, samples: int, outputs: int, layers: int, dtype: jnp.dtype) -> History:
-    """Room for steps 0..steps, filled with NaN."""
+def empty_history(
+    lead: tuple[int, ...], steps: int, samples: int, outputs: int, layers: int, dtype: jnp.dtype
+) -> History:
+    """Room for steps 0..steps, filled with NaN; ``lead`` is the leading axis of a batch of seeds."""
     nan = partial(jnp.full, fill_value=jnp.nan, dtype=dtype)
-    ranks = [jnp.zeros((steps + 1, layers), jnp.int32) for _ in range(2)]  # two buffers: both are donated
-    return History(nan((steps + 1,)), nan((steps + 1, samples, outputs)), *ranks, nan((steps + 1, layers)))
+    times = (*lead, steps + 1)
+    ranks = [jnp.zeros((*times, layers), jnp.int32) for _ in range(2)]  # two buffers: both are donated
+    return History(nan(times), nan((*times, samples, outputs)), *ranks, nan((*times, layers)))
 
 
-def has_room(state: State, vectors: int) -> bool:
-    """Whether one more step fits into every basis."""
-    return all(bool(jnp.all(w.has_room(vectors))) for w in state.parameters.hidden)
+class Progress(NamedTuple):
+    """Where the compiled loop stopped, and why."""
 
-
-def diverged(history: History, step: int | Array) -> Array:
-    """Whether the loss recorded before ``step`` is out of bounds (per seed)."""
-    loss = jnp.take(history.loss, jnp.maximum(step - 1, 0), axis=-1)
-    start = jnp.maximum(history.loss[..., 0], 1.0)
-    return (step > 0) & ~(loss <= DIVERGED * start)
+    step: Int[Array, ""]
+    room: Bool[Array, ""]  # whether one more step fits into every basis
+    diverged: Bool[Array, "*seeds"]
+    loss: Float[Array, "*seeds"]  # last recorded
 
 
 @partial(jax.jit, static_argnames="plan", donate_argnames="state")
-def advance(state: State, step: Array, until: Array, setting: Setting, plan: Plan) -> tuple[State, Array]:
+def advance(state: State, step: Array, until: Array, setting: Setting, plan: Plan) -> tuple[State, Progress]:
     """Train from ``step`` until ``until`` updates are made, a basis is full, or all seeds have diverged."""
-    vectors = (setting.x if setting.order is None else setting.order).shape[0 if setting.order is None else -1]
+    vectors = setting.x.shape[0] if setting.order is None else setting.order.shape[-1]
 
     def goes_on(carry: tuple[State, Array]) -> Array:
         state, step = carry
-        room = jnp.array([jnp.all(w.has_room(vectors)) for w in state.parameters.hidden], bool)
-        return (step < until) & jnp.all(room) & ~jnp.all(diverged(state.history, step))
+        return (step < until) & _room(state, vectors) & ~jnp.all(_diverged(state.history, step))
 
     def body(carry: tuple[State, Array]) -> tuple[State, Array]:
         state, step = carry
         return _over_seeds(_step, setting, plan)(state, step, setting.order), step + 1
 
-    return lax.while_loop(goes_on, body, (state, step))
+    state, step = lax.while_loop(goes_on, body, (state, step))
+    return state, _progress(state, step, vectors)
 
 
-@partial(jax.jit, static_argnames="plan")
-def observe(state: State, step: Array, setting: Setting, plan: Plan) -> State:
+@partial(jax.jit, static_argnames="plan", donate_argnames="state")
+def observe(state: State, step: Array, setting: Setting, plan: Plan) -> tuple[State, Progress]:
     """Record loss and outputs at ``step`` without an update."""
-    return _over_seeds(_observe, setting, plan)(state, step, setting.order)
+    state = _over_seeds(_observe, setting, plan)(state, step, setting.order)
+    return state, _progress(state, step + 1, 1)
+
+
+def _progress(state: State, step: Array, vectors: int) -> Progress:
+    last = jnp.take(state.history.loss, jnp.maximum(step - 1, 0), axis=-1)
+    return Progress(step, _room(state, vectors), _diverged(state.history, step), last)
+
+
+def _room(state: State, vectors: int) -> Array:
+    room = [jnp.all(jnp.asarray(w.has_room(vectors))) for w in state.parameters.hidden]
+    return jnp.all(jnp.array(room, bool))
+
+
+def _diverged(history: History, step: Array) -> Array:
+    """Whether the loss recorded before ``step`` is out of bounds (per seed); NaN counts."""
+    loss = jnp.take(history.loss, jnp.maximum(step - 1, 0), axis=-1)
+    return (step > 0) & ~(loss <= DIVERGED * jnp.maximum(history.loss[..., 0], 1.0))
 
 
 def _over_seeds(function: Any, setting: Setting, plan: Plan) -> Any:
@@ -151,13 +168,16 @@ def _record(history: History, step: Array, loss: Array, outputs: Array, paramete
 
 def grow(state: State, vectors: int) -> State:
     """Room for one more step in every basis, the same capacity in every layer (fewer compilations)."""
-    reserved: list[WeightMatrix] = [w.reserve(vectors) for w in state.parameters.hidden]
-    conditioned = [w for w in reserved if isinstance(w, ConditionedMatrix)]
-    left = max(w.capacity[0] for w in conditioned)
-    right = max(w.capacity[1] for w in conditioned)
-    hidden = tuple(w.resize(left, right) for w in conditioned)
+    conditioned = [w for w in state.parameters.hidden if isinstance(w, ConditionedMatrix)]
+    needed = [w.capacities_for(vectors) for w in conditioned]
+    return _resize(state, max(left for left, _ in needed), max(right for _, right in needed))
+
+
+@partial(jax.jit, static_argnames=("left", "right"))
+def _resize(state: State, left: int, right: int) -> State:
+    hidden = tuple(w.resize(left, right) for w in state.parameters.hidden)  # type: ignore[attr-defined]
     parameters = eqx.tree_at(lambda p: p.hidden, state.parameters, hidden)
     if state.optimizer is None:
         return state._replace(parameters=parameters)
-    cores = tuple(w.grow_core(c) for w, c in zip(hidden, state.optimizer.hidden, strict=True))
+    cores = tuple(pad_core(core, left, right) for core in state.optimizer.hidden)
     return state._replace(parameters=parameters, optimizer=state.optimizer._replace(hidden=cores))

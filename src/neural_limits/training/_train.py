@@ -1,4 +1,4 @@
-"""`train`: one network, one task, one run, on conditioned or dense weights."""
+"""`train`: one network, one task, one run, on conditioned or dense weights; `train_ensemble`: many seeds at once."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 from jax.sharding import Mesh
-from jaxtyping import Array
 
-from .._checks import one_of, positive_int
 from ..networks import MLP, Parameters
-from ..parametrizations import MuP, Parametrization, Rules
+from ..parametrizations import Parametrization
 from ..tasks import Task
-from ..weights import ConditionedMatrix, DenseMatrix, WeightMatrix, check_tolerance, shard_particles
-from ._dataset import dataset
-from ._loop import Plan, Setting, State, advance, diverged, empty_history, grow, has_room, observe
+from ..weights import ConditionedMatrix, WeightMatrix, shard_particles
+from ._dataset import dataset, ensemble_dataset
+from ._loop import Plan, Progress, Setting, State, advance, grow, observe
 from ._memory import memory_message
-from ._optimizers import SGD, Optimizer, check_optimizer
+from ._optimizers import Optimizer
 from ._record import Records
 from ._run import Run
+from ._setup import check_record, prepare
 
 TOLERANCE = 1e-2  # outliers within 0.1 % and losses within 1 %; see docs/touched-rank.md
-FORMS = ("conditioned", "dense")
+REPORT_SECONDS = 0.5  # between calls of `progress`
 
-Progress = Callable[[int, int, float], None]
+Report = Callable[[int, int, float], None]
 
 
 def train(
@@ -47,7 +47,7 @@ def train(
     dtype: Any = None,
     mesh: Mesh | None = None,
     memory: float | None = None,
-    progress: Progress | None = None,
+    progress: Report | None = None,
 ) -> Run:
     """Train a network of the given width and record its loss, outputs and weight outliers.
 
@@ -57,7 +57,7 @@ def train(
     mini-batch size (None: full batch; each epoch shuffled, its incomplete last batch dropped). ``dtype``
     defaults to JAX's float. ``mesh`` spreads the width over devices (`weights.particle_mesh`). ``memory``
     bounds the bytes that bases may grow to (default: what the device has). ``progress(step, steps, loss)``
-    is called now and then.
+    is called now and then. Parametrization and optimizer default to ``MuP()`` and ``SGD(lr=0.1)``.
 
     Returns a `Run`; divergence and a touched rank beyond memory are its status, not exceptions. ValueError
     for arguments out of range. Warns where a dense matrix would be cheaper. Cost per step and hidden matrix:
@@ -68,40 +68,64 @@ def train(
     >>> run.status, run.data.loss.shape, len(run.weights)
     ('completed', (4,), 2)
     """
-    parametrization = parametrization or MuP()
-    optimizer = check_optimizer(optimizer or SGD(lr=0.1), one_of("weights", weights, FORMS))
-    width, steps = positive_int("width", width), positive_int("steps", steps, least=0)
-    stops = check_record(record, steps)
-    batch = check_batch(batch, task.samples)
-    dtype = jnp.dtype(dtype or jnp.result_type(float))
-    rules = parametrization.rules(width, task.inputs)
-    make = weight_maker(weights, batch or task.samples, check_tolerance(tolerance, dtype), dtype)
-
-    key = jax.random.key(positive_int("seed", seed, least=0))
-    parameters = network.init(key, task.inputs, task.outputs, width, rules, make, dtype)
-    order = batch_order(task.samples, batch, steps, seed)
-    setting = Setting(
-        jnp.asarray(task.x, dtype), jnp.asarray(task.y, dtype), order, rules, optimizer.numbers
-    )
-    layers = network.hidden if weights == "conditioned" else 0
-    history = empty_history(steps, batch or task.samples, task.outputs, layers, dtype)
-    state = State(parameters, optimizer.init(parameters), history)
+    ready = prepare(
+        network, task, parametrization, optimizer, width=width, steps=steps, weights=weights, seeds=seed,
+        tolerance=tolerance, batch=batch, dtype=dtype,
+    )  # fmt: skip
+    records = Records(ready.state.parameters, check_record(record, steps))
+    state, setting = ready.state, ready.setting
     if mesh is not None:
         state, setting = shard_particles((state, setting), mesh, width)
-    plan = Plan(network, task.loss, type(optimizer), batched=False)
-
-    records = Records(parameters, stops)
     started = time.perf_counter()
-    state, step, status, message = _steps(state, setting, plan, steps, records, memory, progress)
+    state, status, message = _steps(state, setting, ready.plan, steps, records.stops, records.take, memory, progress)
     timing = {"seconds": time.perf_counter() - started, "record_seconds": records.seconds}
-    if status == "completed" and weights == "conditioned":
+    if status == "completed":
         _warn_if_dense_is_cheaper(state.parameters.hidden)
-    data = dataset(state, step, order, task, records, weights)
-    data.attrs.update(
-        status=status, message=message, width=width, weights=weights, seed=seed, gamma=parametrization.gamma,
-        sigma_w=parametrization.sigma_w, lr=optimizer.numbers.lr, dtype=dtype.name, tolerance=tolerance,
+    data = dataset(state, setting.order, task, records, weights)
+    data.attrs.update(ready.settings, status=status, message=message, seed=seed)
+    return Run(status, message, data, state.parameters, network, ready.rules, timing)
+
+
+def train_ensemble(
+    network: MLP,
+    task: Task,
+    parametrization: Parametrization | None = None,
+    optimizer: Optimizer | None = None,
+    *,
+    width: int,
+    steps: int,
+    seeds: Sequence[int],
+    weights: str = "conditioned",
+    tolerance: float = TOLERANCE,
+    batch: int | None = None,
+    dtype: Any = None,
+    memory: float | None = None,
+) -> tuple[xr.Dataset, Parameters]:
+    """The same run for many seeds at once, for means and errors; arguments as for `train`.
+
+    Returns what was recorded, with a dimension ``seed`` in front (a run that diverged shows as NaN or inf), and
+    the trained parameters with the same leading axis: `member` takes one of them out.
+
+    >>> import neural_limits as nl
+    >>> data, _ = nl.train_ensemble(nl.MLP(1), nl.tasks.toy(), width=64, steps=2, seeds=range(3), tolerance=0.05)
+    >>> data.loss.dims, data.loss.shape
+    (('seed', 'step'), (3, 3))
+    """
+    ready = prepare(
+        network, task, parametrization, optimizer, width=width, steps=steps, weights=weights, seeds=list(seeds),
+        tolerance=tolerance, batch=batch, dtype=dtype,
     )  # fmt: skip
-    return Run(status, message, data, state.parameters, network, rules, timing)
+    state, status, message = _steps(
+        ready.state, ready.setting, ready.plan, steps, (), lambda step, parameters: None, memory, None
+    )
+    data = ensemble_dataset(state, seeds, task, weights)
+    data.attrs.update(ready.settings, status=status, message=message)
+    return data, state.parameters
+
+
+def member(parameters: Parameters, index: int) -> Parameters:
+    """One network of an ensemble's parameters."""
+    return jax.tree.map(lambda x: x[index], parameters)
 
 
 def _steps(
@@ -109,87 +133,61 @@ def _steps(
     setting: Setting,
     plan: Plan,
     steps: int,
-    records: Records,
+    stops: Sequence[int],
+    take: Callable[[int, Parameters], None],
     memory: float | None,
-    progress: Progress | None,
-) -> tuple[State, int, str, str]:
-    """All steps, with stops to record, to report progress and to grow: state, updates made, status, message."""
-    vectors = (setting.x.shape[0] if setting.order is None else setting.order.shape[-1])
-    step, chunk = 0, steps if progress is None else 1
+    report: Report | None,
+) -> tuple[State, str, str]:
+    """All steps, stopping to record, to report and to grow: final state, status and message."""
+    vectors = setting.x.shape[0] if setting.order is None else setting.order.shape[-1]
+    step, chunk = 0, steps if report is None else 1
     while True:
-        if step in records.stops:
-            records.take(step, state.parameters)
-        if step >= steps:
-            break
-        until = min([stop for stop in (*records.stops, steps) if stop > step] + [step + chunk])
-        while not has_room(state, vectors):
+        if step in stops:
+            take(step, state.parameters)
+        target = min([stop for stop in (*stops, steps) if stop > step], default=step)
+        begun = time.perf_counter()
+        last = step >= steps
+        if last:
+            state, at = _observe_with_room(state, step, setting, plan, vectors)
+        else:
+            state, at = advance(state, _int(step), _int(min(target, step + chunk)), setting, plan)
+        done, step = int(at.step) - step, int(at.step)
+        if bool(np.all(at.diverged)):
+            return state, "diverged", _divergence(at)
+        if last:
+            return state, "completed", ""
+        if report is not None:
+            report(step, steps, float(at.loss))
+            chunk = _chunk(chunk, done, time.perf_counter() - begun)
+        if not at.room:
             message = memory_message(state, vectors, memory, step)
             if message:
-                return state, step, "rank_exhausted", message
+                return state, "rank_exhausted", message
             state = grow(state, vectors)
-        begun = time.perf_counter()
-        state, reached = advance(state, jnp.asarray(step, jnp.int32), jnp.asarray(until, jnp.int32), setting, plan)
-        done, step = int(reached) - step, int(reached)
-        if bool(diverged(state.history, step)):
-            return state, step, "diverged", _divergence(state, step)
-        if progress is not None:
-            progress(step, steps, float(state.history.loss[step - 1]))
-            # aim at a report every half second
-            chunk = max(1, min(4 * chunk, int(0.5 * done / max(time.perf_counter() - begun, 1e-3))))
-    while not has_room(state, vectors):
+
+
+def _observe_with_room(
+    state: State, step: int, setting: Setting, plan: Plan, vectors: int
+) -> tuple[State, Progress]:
+    conditioned = [w for w in state.parameters.hidden if isinstance(w, ConditionedMatrix)]
+    if not all(bool(np.all(w.has_room(vectors))) for w in conditioned):
         state = grow(state, vectors)
-    state = observe(state, jnp.asarray(steps, jnp.int32), setting, plan)
-    if bool(diverged(state.history, steps + 1)):
-        return state, steps, "diverged", _divergence(state, steps + 1)
-    return state, steps, "completed", ""
+    return observe(state, _int(step), setting, plan)
 
 
-def _divergence(state: State, recorded: int) -> str:
-    loss = float(state.history.loss[recorded - 1])
+def _int(value: int) -> jax.Array:
+    return jnp.asarray(value, jnp.int32)
+
+
+def _chunk(chunk: int, done: int, seconds: float) -> int:
+    """Steps until the next report: about `REPORT_SECONDS` worth, changing by at most a factor of four."""
+    return max(1, min(4 * chunk, int(REPORT_SECONDS * done / max(seconds, 1e-3))))
+
+
+def _divergence(at: Progress) -> str:
+    loss = float(np.ravel(at.loss)[0])
     what = f"grew to {loss:.3g}" if np.isfinite(loss) else "is not finite"
-    return f"the loss {what} at step {recorded - 1}; lower `lr`, or check the data's scale."
-
-
-def check_record(record: Sequence[int], steps: int) -> tuple[int, ...]:
-    """The steps to record at, sorted; ValueError for one that the run does not reach."""
-    stops = tuple(sorted({positive_int("record", r, least=0) for r in record}))
-    if stops and stops[-1] > steps:
-        raise ValueError(f"`record` must not exceed `steps` = {steps}; got {stops[-1]}.")
-    return stops
-
-
-def check_batch(batch: int | None, samples: int) -> int | None:
-    """The mini-batch size, or None for the full batch; ValueError if there are fewer samples."""
-    if batch is None:
-        return None
-    if positive_int("batch", batch) > samples:
-        raise ValueError(f"`batch` must not exceed the task's {samples} samples; got {batch}.")
-    return batch
-
-
-def batch_order(samples: int, batch: int | None, steps: int, seed: int) -> Array | None:
-    """Samples of the batch at each step 0..steps (steps + 1, batch): epochs shuffled, incomplete batches dropped."""
-    if batch is None:
-        return None
-    rng = np.random.default_rng((seed, samples, batch))
-    per_epoch = samples // batch
-    epochs = -(-(steps + 1) // per_epoch)
-    order = np.concatenate(
-        [rng.permutation(samples)[: per_epoch * batch].reshape(per_epoch, batch) for _ in range(epochs)]
-    )
-    return jnp.asarray(order[: steps + 1])
-
-
-def weight_maker(
-    weights: str, vectors: int, tolerance: float, dtype: jnp.dtype
-) -> Callable[[Array, int, float], WeightMatrix]:
-    """How a hidden weight is made: ``make(key, width, std)``."""
-    if weights == "dense":
-        return lambda key, width, std: DenseMatrix.create(key, width, width, std=std, dtype=dtype)
-    # room for the first four steps: fewer compilations than growing from one step's worth
-    return lambda key, width, std: ConditionedMatrix.create(
-        key, width, width, std=std, tolerance=tolerance, capacity=16 * vectors, dtype=dtype
-    )
+    return f"the loss {what} at step {int(at.step) - 1}; lower `lr`, or check the scale of the data."
 
 
 def _warn_if_dense_is_cheaper(hidden: tuple[WeightMatrix, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from ._conditioned import ConditionedMatrix as ConditionedMatrix
 from ._conditioned import check_tolerance as check_tolerance
+from ._conditioned import pad_core as pad_core
 from ._contract import WeightMatrix as WeightMatrix
 from ._decoupled import DecoupledMatrix as DecoupledMatrix
 from ._dense import DenseMatrix as DenseMatrix

@@ -7,6 +7,7 @@ from typing import Self
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .._checks import positive_float, positive_int
@@ -59,7 +60,7 @@ class ConditionedMatrix(WeightMatrix):
         rows: int,
         columns: int,
         *,
-        std: float = 1.0,
+        std: Array | float = 1.0,
         tolerance: float = 1e-2,
         capacity: int = 16,
         dtype: jnp.dtype | None = None,
@@ -70,7 +71,8 @@ class ConditionedMatrix(WeightMatrix):
         """
         rows, columns = positive_int("rows", rows), positive_int("columns", columns)
         capacity = positive_int("capacity", capacity)
-        std = positive_float("std", std, zero=True)
+        if isinstance(std, int | float):  # a traced value is the caller's to check
+            positive_float("std", std, zero=True)
         dtype = jnp.dtype(dtype or jnp.result_type(float))
         tolerance = check_tolerance(tolerance, dtype)
         zeros = lambda *shape: jnp.zeros(shape, dtype)  # noqa: E731
@@ -106,11 +108,11 @@ class ConditionedMatrix(WeightMatrix):
     @property
     def rank(self) -> int:
         """Touched directions, left and right together (not inside jit)."""
-        return int(jnp.max(self.rank_left + self.rank_right))
+        return int(np.max(np.asarray(self.rank_left) + np.asarray(self.rank_right)))
 
     def grown_nbytes(self, vectors: int) -> int:
         """Bytes held after `reserve`, without doing it."""
-        left, right = self._capacities_for(vectors)
+        left, right = self.capacities_for(vectors)
         rows, columns = self.shape
         return ((left + right) * (rows + columns) + left * right) * self.core.dtype.itemsize
 
@@ -148,7 +150,16 @@ class ConditionedMatrix(WeightMatrix):
 
     def reserve(self, vectors: int) -> Self:
         """Room for ``vectors`` more directions on each side; capacities at least double when they grow."""
-        return self.resize(*self._capacities_for(vectors))
+        return self.resize(*self.capacities_for(vectors))
+
+    def capacities_for(self, vectors: int) -> tuple[int, int]:
+        """The capacities that `reserve` would give: (left, right). Needs concrete ranks, so not inside jit."""
+        room = room_needed(vectors)
+        left, right = self.capacity
+        return (
+            grown(left, int(np.max(self.rank_left)) + room),
+            grown(right, int(np.max(self.rank_right)) + room),
+        )
 
     def resize(self, left: int, right: int) -> Self:
         """Buffers for ``left`` and ``right`` directions; never fewer than there are now."""
@@ -163,10 +174,6 @@ class ConditionedMatrix(WeightMatrix):
                 pad_core(self.core, left, right),
             ),
         )
-
-    def grow_core(self, core: Array) -> Array:
-        """An older core padded to the present capacities."""
-        return pad_core(core, *self.capacity)
 
     def to_dense(self, key: Array) -> Float[Array, "n p"]:
         """The whole matrix, the unseen rest drawn now: exactly the law of a matrix drawn at the start. O(n p r)."""
@@ -192,11 +199,6 @@ class ConditionedMatrix(WeightMatrix):
         """s (W a on the seen directions + what the other side knows of the leftover) + the learned part."""
         onto_other = self.std * inner(other.image, seen.leftover) + seen.coordinates @ core
         return self.std * (seen.coordinates @ seen.side.image) + onto_other @ other.basis
-
-    def _capacities_for(self, vectors: int) -> tuple[int, int]:
-        room = room_needed(vectors)
-        left, right = self.capacity
-        return grown(left, int(jnp.max(self.rank_left)) + room), grown(right, int(jnp.max(self.rank_right)) + room)
 
     def _next_look(self, vectors: int) -> tuple[Self, Array]:
         """A fresh key; outside jit also the room that the look may need."""

@@ -32,11 +32,12 @@ class DenseMatrix(WeightMatrix):
 
     @classmethod
     def create(
-        cls, key: Array, rows: int, columns: int, *, std: float = 1.0, dtype: jnp.dtype | None = None
+        cls, key: Array, rows: int, columns: int, *, std: Array | float = 1.0, dtype: jnp.dtype | None = None
     ) -> DenseMatrix:
         """Entries iid N(0, std²); ValueError for sizes below one or a negative std."""
         rows, columns = positive_int("rows", rows), positive_int("columns", columns)
-        std = positive_float("std", std, zero=True)
+        if isinstance(std, int | float):  # a traced value is the caller's to check
+            positive_float("std", std, zero=True)
         dtype = dtype or jnp.result_type(float)
         scale = jnp.asarray(std, dtype)
         return cls(scale * jax.random.normal(key, (rows, columns), dtype), scale)

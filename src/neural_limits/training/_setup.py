@@ -1,0 +1,141 @@
+"""From arguments to the compiled loop's input: checks, initial weights, batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+from numpy import ndarray
+
+from .._checks import one_of, positive_int
+from ..networks import MLP, Parameters
+from ..parametrizations import MuP, Parametrization, Rules
+from ..tasks import Task
+from ..weights import ConditionedMatrix, DenseMatrix, WeightMatrix, check_tolerance
+from ._loop import Plan, Setting, State, empty_history
+from ._optimizers import SGD, Optimizer, check_optimizer
+
+FORMS = ("conditioned", "dense")
+
+
+class Form(NamedTuple):
+    """How hidden weights are held."""
+
+    weights: str
+    tolerance: float
+    capacity: int
+    dtype: Any
+
+    def make(self, key: Array, width: int, std: Array | float) -> WeightMatrix:
+        """An untrained square weight."""
+        if self.weights == "dense":
+            return DenseMatrix.create(key, width, width, std=std, dtype=self.dtype)
+        return ConditionedMatrix.create(
+            key, width, width, std=std, tolerance=self.tolerance, capacity=self.capacity, dtype=self.dtype
+        )
+
+
+class Prepared(NamedTuple):
+    """A run that is ready to start."""
+
+    state: State
+    setting: Setting
+    plan: Plan
+    rules: Rules
+    form: Form
+    settings: dict[str, Any]  # what to write beside the results
+
+
+def prepare(
+    network: MLP,
+    task: Task,
+    parametrization: Parametrization | None,
+    optimizer: Optimizer | None,
+    *,
+    width: int,
+    steps: int,
+    weights: str,
+    seeds: int | Sequence[int],
+    tolerance: float,
+    batch: int | None,
+    dtype: Any,
+) -> Prepared:
+    """Check every argument and build the initial state; a sequence of seeds gives a batch of runs."""
+    parametrization = parametrization or MuP()
+    optimizer = check_optimizer(optimizer or SGD(lr=0.1), one_of("weights", weights, FORMS))
+    width, steps = positive_int("width", width), positive_int("steps", steps, least=0)
+    batch = check_batch(batch, task.samples)
+    dtype = jnp.dtype(dtype or jnp.result_type(float))
+    vectors = batch or task.samples
+    # sixteen steps' worth of room to start with: fewer compilations than growing from one
+    form = Form(weights, check_tolerance(tolerance, dtype), min(16 * vectors, max(64, 4 * vectors)), dtype)
+    rules = parametrization.rules(width, task.inputs)
+    one = not isinstance(seeds, Sequence)
+    numbers = [positive_int("seed", s, least=0) for s in ([seeds] if one else seeds)]
+    keys = jax.vmap(jax.random.key)(np.array(numbers, np.uint32))
+    parameters = initial_parameters(keys[0] if one else keys, rules, network, (task.inputs, task.outputs, width), form)
+    order = _stacked([batch_order(task.samples, batch, steps, s) for s in numbers], one)
+    setting = Setting(jnp.asarray(task.x, dtype), jnp.asarray(task.y, dtype), order, rules, optimizer.numbers)
+    layers = network.hidden if weights == "conditioned" else 0
+    lead = () if one else (len(numbers),)
+    history = empty_history(lead, steps, vectors, task.outputs, layers, dtype)
+    state = State(parameters, optimizer.init(parameters), history)
+    settings = {
+        "task": task.name, "loss": task.loss, "samples": task.samples, "width": width, "hidden": network.hidden,
+        "activation": getattr(network.activation, "__name__", network.activation),
+        "parametrization": type(parametrization).__name__, "gamma": parametrization.gamma,
+        "sigma_w": parametrization.sigma_w, "optimizer": type(optimizer).__name__, "lr": optimizer.numbers.lr,
+        "weights": weights, "tolerance": tolerance, "batch": batch or task.samples, "dtype": dtype.name,
+    }  # fmt: skip
+    return Prepared(state, setting, Plan(network, task.loss, type(optimizer), not one), rules, form, settings)
+
+
+@partial(jax.jit, static_argnames=("network", "sizes", "form"))
+def initial_parameters(
+    keys: Array, rules: Rules, network: MLP, sizes: tuple[int, int, int], form: Form
+) -> Parameters:
+    """Initial weights for one key or a batch of keys, in one compiled call."""
+
+    def init(key: Array) -> Parameters:
+        return network.init(key, *sizes, rules, form.make, form.dtype)
+
+    return init(keys) if keys.ndim == 0 else jax.vmap(init)(keys)
+
+
+def check_record(record: Sequence[int], steps: int) -> tuple[int, ...]:
+    """The steps to record at, sorted; ValueError for one that the run does not reach."""
+    stops = tuple(sorted({positive_int("record", r, least=0) for r in record}))
+    if stops and stops[-1] > steps:
+        raise ValueError(f"`record` must not exceed `steps` = {steps}; got {stops[-1]}.")
+    return stops
+
+
+def check_batch(batch: int | None, samples: int) -> int | None:
+    """The mini-batch size, or None for the full batch; ValueError if there are fewer samples."""
+    if batch is None:
+        return None
+    if positive_int("batch", batch) > samples:
+        raise ValueError(f"`batch` must not exceed the task's {samples} samples; got {batch}.")
+    return batch
+
+
+def batch_order(samples: int, batch: int | None, steps: int, seed: int) -> ndarray | None:
+    """Samples of the batch at each step 0..steps (steps + 1, batch): epochs shuffled, incomplete batches dropped."""
+    if batch is None:
+        return None
+    rng = np.random.default_rng((seed, samples, batch))
+    per_epoch = samples // batch
+    epochs = -(-(steps + 1) // per_epoch)
+    order = [rng.permutation(samples)[: per_epoch * batch].reshape(per_epoch, batch) for _ in range(epochs)]
+    return np.concatenate(order)[: steps + 1]
+
+
+def _stacked(orders: list[ndarray | None], one: bool) -> Array | None:
+    if orders[0] is None:
+        return None
+    return jnp.asarray(orders[0] if one else np.stack(orders))  # type: ignore[arg-type]
