@@ -36,6 +36,7 @@ NOTATION: dict[str, Symbol] = {
     "singular_value": Symbol("σ", "singular values outside the bulk (outliers), largest first", "operator norm"),
     "edge": Symbol("σ_edge", "upper edge of the bulk", "operator norm"),
     "threshold": Symbol("σ_thr", "edge plus the Tracy-Widom margin; outliers are counted above it", "operator norm"),
+    "edge_eigenvalue": Symbol("λ_min F(σ_edge)", "positive before an outlier escapes, negative after", "operator norm"),
     "overlap_left": Symbol(
         "|⟨u,û⟩|²", "squared overlap of the outlier's left singular vector with the learned part's", "1"
     ),

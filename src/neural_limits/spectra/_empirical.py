@@ -9,6 +9,7 @@ from scipy.linalg import svd
 from scipy.sparse.linalg import svds
 
 FULL_SVD = 300  # below this size a full decomposition is faster
+TOLERANCE = 1e-5  # Lanczos, on σ²: an error of a singular value below 5e-6 of it, well under float32 training noise
 
 
 def leading_singular_triplets(
@@ -26,7 +27,7 @@ def leading_singular_triplets(
     k, smallest = start, min(matrix.shape)
     while smallest > FULL_SVD and k < smallest // 8:
         seed = np.random.default_rng(0).standard_normal(smallest).astype(matrix.dtype)
-        left, values, right = svds(matrix, k=k, v0=seed)
+        left, values, right = svds(matrix, k=k, v0=seed, tol=TOLERANCE)
         order = np.argsort(-values)
         if values[order[-1]] < threshold:
             keep = order[values[order] > threshold]
@@ -42,4 +43,4 @@ def top_singular_values(matrix: Float[ndarray, "n p"], count: int) -> Float[ndar
     if min(matrix.shape) <= max(FULL_SVD, 8 * count):
         return np.linalg.svd(matrix, compute_uv=False)[:count].astype(np.float64)
     seed = np.random.default_rng(0).standard_normal(min(matrix.shape)).astype(matrix.dtype)
-    return np.sort(svds(matrix, k=count, v0=seed, return_singular_vectors=False))[::-1].astype(np.float64)
+    return np.sort(svds(matrix, k=count, v0=seed, tol=TOLERANCE, return_singular_vectors=False))[::-1].astype(np.float64)

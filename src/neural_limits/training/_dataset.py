@@ -75,5 +75,7 @@ def spectra_dataset(records: Records, layers: int) -> xr.Dataset:
     data["overlap_left"] = (dims, left, attributes("overlap_left"))
     data["overlap_right"] = (dims, right, attributes("overlap_right"))
     data["record_edge"] = (dims[:2], edge, attributes("edge"))
+    eigenvalues = np.array(records.edge_eigenvalues, float).reshape(taken, layers)
+    data["edge_eigenvalue"] = (dims[:2], eigenvalues, attributes("edge_eigenvalue"))
     data["threshold"] = (dims[:2], threshold, attributes("threshold"))
     return data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,8 +12,10 @@ from scipy.linalg import svd
 from scipy.sparse.linalg import svds
 
 from ..networks import Parameters
-from ..spectra import Outliers, outliers
+from ..spectra import Outliers, edge_eigenvalue, outliers
 from ..weights import ConditionedMatrix, DenseMatrix, WeightMatrix
+
+Watch = Callable[[int, tuple[WeightMatrix, ...]], None]
 
 
 class Records:
@@ -25,6 +27,7 @@ class Records:
 
     def __init__(self, parameters: Parameters, stops: Sequence[int]) -> None:
         self.stops = tuple(stops)
+        self.edge_eigenvalues: list[list[float]] = []
         self.found: list[list[Outliers]] = []
         self.overlaps: list[list[tuple[ndarray, ndarray]]] = []
         self.seconds = 0.0
@@ -36,6 +39,9 @@ class Records:
         begun = time.perf_counter()
         found = [outliers(w) for w in parameters.hidden]  # type: ignore[arg-type]
         self.found.append(found)
+        self.edge_eigenvalues.append(
+            [edge_eigenvalue(w) if isinstance(w, ConditionedMatrix) else float("nan") for w in parameters.hidden]
+        )
         self.overlaps.append([self._overlaps(l, w, o) for l, (w, o) in enumerate(zip(parameters.hidden, found, strict=True))])
         self.seconds += time.perf_counter() - begun
 

@@ -107,11 +107,11 @@ def initial_parameters(
     return init(keys) if keys.ndim == 0 else jax.vmap(init)(keys)
 
 
-def check_record(record: Sequence[int], steps: int) -> tuple[int, ...]:
-    """The steps to record at, sorted; ValueError for one that the run does not reach."""
-    stops = tuple(sorted({positive_int("record", r, least=0) for r in record}))
+def check_steps(name: str, wanted: Sequence[int], steps: int) -> tuple[int, ...]:
+    """Numbers of updates, sorted; ValueError for one that the run does not reach."""
+    stops = tuple(sorted({positive_int(name, r, least=0) for r in wanted}))
     if stops and stops[-1] > steps:
-        raise ValueError(f"`record` must not exceed `steps` = {steps}; got {stops[-1]}.")
+        raise ValueError(f"`{name}` must not exceed `steps` = {steps}; got {stops[-1]}.")
     return stops
 
 

@@ -21,9 +21,9 @@ from ._dataset import dataset, ensemble_dataset
 from ._loop import Plan, Progress, Setting, State, advance, grow, observe
 from ._memory import memory_message
 from ._optimizers import Optimizer
-from ._record import Records
+from ._record import Records, Watch
 from ._run import Run
-from ._setup import check_record, prepare
+from ._setup import check_steps, prepare
 
 TOLERANCE = 1e-2  # outliers within 0.1 % and losses within 1 %; see docs/touched-rank.md
 REPORT_SECONDS = 0.5  # between calls of `progress`
@@ -48,6 +48,8 @@ def train(
     mesh: Mesh | None = None,
     memory: float | None = None,
     progress: Report | None = None,
+    watch: Watch | None = None,
+    watch_steps: Sequence[int] | None = None,
 ) -> Run:
     """Train a network of the given width and record its loss, outputs and weight outliers.
 
@@ -57,7 +59,8 @@ def train(
     mini-batch size (None: full batch; each epoch shuffled, its incomplete last batch dropped). ``dtype``
     defaults to JAX's float. ``mesh`` spreads the width over devices (`weights.particle_mesh`). ``memory``
     bounds the bytes that bases may grow to (default: what the device has). ``progress(step, steps, loss)``
-    is called now and then. Parametrization and optimizer default to ``MuP()`` and ``SGD(lr=0.1)``.
+    is called now and then; ``watch(step, weights)`` after ``watch_steps`` updates (default: ``record``), with
+    the hidden weights (read them then: the next step reuses their memory). Parametrization and optimizer default to ``MuP()`` and ``SGD(lr=0.1)``.
 
     Returns a `Run`; divergence and a touched rank beyond memory are its status, not exceptions. ValueError
     for arguments out of range. Warns where a dense matrix would be cheaper. Cost per step and hidden matrix:
@@ -72,12 +75,22 @@ def train(
         network, task, parametrization, optimizer, width=width, steps=steps, weights=weights, seeds=seed,
         tolerance=tolerance, batch=batch, dtype=dtype,
     )  # fmt: skip
-    records = Records(ready.state.parameters, check_record(record, steps))
+    stops = check_steps("record", record, steps)
+    looks = check_steps("watch_steps", record if watch_steps is None else watch_steps, steps)
+    records = Records(ready.state.parameters, stops)
+
+    def take(step: int, parameters: Parameters) -> None:
+        if step in stops:
+            records.take(step, parameters)
+        if watch is not None and step in looks:
+            watch(step, parameters.hidden)
+
+    halts = sorted({*stops, *looks})
     state, setting = ready.state, ready.setting
     if mesh is not None:
         state, setting = shard_particles((state, setting), mesh, width)
     started = time.perf_counter()
-    state, status, message = _steps(state, setting, ready.plan, steps, records.stops, records.take, memory, progress)
+    state, status, message = _steps(state, setting, ready.plan, steps, halts, take, memory, progress)
     timing = {"seconds": time.perf_counter() - started, "record_seconds": records.seconds}
     if status == "completed":
         _warn_if_dense_is_cheaper(state.parameters.hidden)
