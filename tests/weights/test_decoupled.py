@@ -65,19 +65,17 @@ def test_sides_never_learn_of_each_other() -> None:
 def test_growth_keeps_the_learned_part() -> None:
     rng = np.random.default_rng(2)
     a, b = (jnp.asarray(rng.standard_normal((2, n))) for n in (COLUMNS, ROWS))
-    pair = DecoupledMatrix.create_conditioned(jax.random.key(0), ROWS, COLUMNS, tolerance=1e-6, capacity=4)
+    pair = conditioned(2)
     _, right, pair = matvec(pair, a)
     _, left, pair = rmatvec(pair, b)
     small = pair.add_outer(left, right)
-    grown = small.reserve(10)
-    assert bool(grown.has_room(10))
-    assert not bool(small.has_room(10))
+    assert not bool(small.has_room(20))
+    grown = small.reserve(20)
+    assert bool(grown.has_room(20))
     assert isinstance(grown.forward, ConditionedMatrix)
-    assert grown.core.shape == (grown.backward.capacity[0], grown.forward.capacity[1])
-    np.testing.assert_allclose(matvec(grown, a)[0], matvec(small, a)[0], atol=1e-10)
-    np.testing.assert_allclose(rmatvec(grown, b)[0], rmatvec(small, b)[0], atol=1e-10)
-    # coordinates from before the growth still fit
-    doubled = grown.add_outer(left, right)
-    np.testing.assert_allclose(doubled.core, 2 * grown.core, atol=1e-10)
+    assert grown.core.shape == (grown.backward.capacity[0], grown.forward.capacity[1]) == (64, 64)
+    for weight, times in ((small, 1), (grown, 1), (grown.add_outer(left, right), 2)):  # coordinates from before still fit
+        learned = weight.backward.left_basis.T @ weight.core @ weight.forward.right_basis
+        np.testing.assert_allclose(learned, times * b.T @ a, atol=1e-9)
     assert bool(dense(0).has_room(10**9))
     assert dense(0).reserve(3).shape == (ROWS, COLUMNS)

@@ -1,11 +1,13 @@
 """Figures from datasets, and one self-contained HTML page a run: no script, no network."""
 
-
+from ._experiment_page import write_experiment_report as write_experiment_report
 from ._figures import captions as captions
 from ._figures import figures as figures
-
-
+from ._rebuild import rebuild as rebuild
+from ._run_page import write_report as write_report
 from ._style import png as png
-
-
-
+from ._tables import OUTLIER_HEADERS as OUTLIER_HEADERS
+from ._tables import OutlierRow as OutlierRow
+from ._tables import outlier_rows as outlier_rows
+from ._tables import size as size
+from ._tables import summary_rows as summary_rows

@@ -54,18 +54,34 @@ def _present(**drawn: Figure | None) -> dict[str, Figure]:
 
 
 def _outlier_lines(found: Sources) -> str:
-    predicted = " Filled, joined by lines: predicted from what training has touched (no weight matrix is formed)."
+    predicted = (
+        " Filled, joined by lines: predicted from what training has touched (no weight matrix is formed)."
+    )
     measured = " Open circles: measured in an ordinary dense network."
-    return (predicted if found.predicted is not None else "") + (measured if found.measured is not None else "")
+    return (predicted if found.predicted is not None else "") + (
+        measured if found.measured is not None else ""
+    )
 
 
 def _overlap_lines(found: Sources) -> str:
-    return " Filled: predicted; open: measured in the dense network." if all(s is not None for s in found) else ""
+    return (
+        " Filled: predicted; open: measured in the dense network."
+        if all(s is not None for s in found)
+        else ""
+    )
 
 
 def _ticks(found: Sources) -> str:
-    return " Ticks: outliers predicted by the conditioned run at its last record." if found.predicted is not None else ""
+    return (
+        " Ticks: outliers predicted by the conditioned run at its last record."
+        if found.predicted is not None
+        else ""
+    )
 
 
 def _left_out(data: xr.Dataset) -> str:
-    return f" {MOST_PANELS} layers of {data.sizes['layer']} are drawn." if data.sizes.get("layer", 0) > MOST_PANELS else ""
+    return (
+        f" {MOST_PANELS} layers of {data.sizes['layer']} are drawn."
+        if data.sizes.get("layer", 0) > MOST_PANELS
+        else ""
+    )

@@ -6,7 +6,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from ._sources import name_of
-from ._style import LARGE, MEASURED, PREDICTED, canvas, legend, spans, symbol
+from ._style import LARGE, MEASURED, PREDICTED, canvas, legend, spans, symbol, whole_steps
 
 LINES = ((PREDICTED, "-"), (MEASURED, "--"))
 
@@ -28,5 +28,6 @@ def loss_figure(runs: list[xr.Dataset]) -> Figure:
         axes[1].set_ylim(-0.03, 1.03)
     for axis in axes:
         axis.set_xlabel("step", fontsize=LARGE)
+    whole_steps(axes)
     legend(figure, axes)
     return figure

@@ -8,7 +8,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ._sources import Sources, name_of
-from ._style import EDGE, MEASURED, PREDICTED, SMALL, SPAN, canvas, chosen_layers, label_outer, legend, spans, symbol
+from ._style import (
+    EDGE,
+    MEASURED,
+    PREDICTED,
+    SMALL,
+    SPAN,
+    canvas,
+    chosen_layers,
+    label_outer,
+    legend,
+    spans,
+    symbol,
+    symlog,
+    whole_steps,
+)
 
 
 def outlier_figure(found: Sources) -> Figure:
@@ -19,11 +33,15 @@ def outlier_figure(found: Sources) -> Figure:
     for axis, l in zip(axes, chosen, strict=True):
         axis.set_title(f"layer {layers[l]}", fontsize=SMALL, loc="left")
         edge = found.known[0].record_edge.isel(layer=l)
-        axis.plot(edge.record, edge, color=EDGE, linestyle="--", linewidth=1.2, label=f"bulk edge {symbol('edge')}")
+        axis.plot(
+            edge.record, edge, color=EDGE, linestyle="--", linewidth=1.2, label=f"bulk edge {symbol('edge')}"
+        )
         if found.predicted is not None:
             _draw(axis, found.predicted.isel(layer=l), PREDICTED, filled=True)
         if found.measured is not None:
             _draw(axis, found.measured.isel(layer=l), MEASURED, filled=False)
+        if not any(np.isfinite(data.singular_value.isel(layer=l)).any() for data in found.known):
+            axis.text(0.5, 0.6, "no outliers", transform=axis.transAxes, ha="center", fontsize=SMALL)
         axis.margins(y=0.12)
     values = [data.singular_value.isel(layer=chosen).values.ravel() for data in found.known]
     if spans([float(v) for v in np.concatenate(values)]):
@@ -41,7 +59,13 @@ def _draw(axis: Axes, data: xr.Dataset, colour: str, *, filled: bool) -> None:
     style |= (
         {"marker": "o", "markersize": 3.5, "linewidth": 1.3}
         if filled
-        else {"marker": "o", "markersize": 7.5, "fillstyle": "none", "linestyle": "none", "markeredgewidth": 1.2}
+        else {
+            "marker": "o",
+            "markersize": 7.5,
+            "fillstyle": "none",
+            "linestyle": "none",
+            "markeredgewidth": 1.2,
+        }
     )
     if not np.isfinite(data.singular_value.values).any():
         axis.plot([], [], **style)  # in the legend all the same
@@ -52,7 +76,9 @@ def _draw(axis: Axes, data: xr.Dataset, colour: str, *, filled: bool) -> None:
 
 def _step_axis(axes: list[Axes], steps: np.ndarray) -> None:
     """Records are spaced geometrically as a rule: a logarithmic axis, with a place for step 0."""
-    if steps.size and steps.max() > SPAN:
+    if steps.max() > SPAN:
         for axis in axes:
-            axis.set_xscale("symlog", linthresh=1.0, linscale=0.4)
+            symlog(axis, linear=1.0, share=0.4)
             axis.set_xlim(left=0 if steps.min() == 0 else 0.7)
+    else:
+        whole_steps(axes)

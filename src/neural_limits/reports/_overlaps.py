@@ -32,7 +32,9 @@ def overlap_figure(found: Sources) -> Figure | None:
         axis.set_xlabel("outlier, largest first", fontsize=LARGE)
         axis.set_ylim(-0.03, 1.05)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    for label, filled in (("predicted", True), ("measured", False)):
+    for data, label, filled in zip(last, ("predicted", "measured"), (True, False), strict=True):
+        if data is None:
+            continue
         axes[0].plot([], [], color=EDGE, label=label, **_marker(filled))
     most = max(data.sizes["mode"] for data in last if data is not None)
     axes[0].set_xlim(0.5, min(most, MOST_MODES) + 0.5)
@@ -46,7 +48,13 @@ def _last(data: xr.Dataset | None) -> xr.Dataset | None:
 
 def _marker(filled: bool) -> dict[str, Any]:
     size, style = (4, "full") if filled else (9, "none")
-    return {"linestyle": "none", "marker": "o", "markersize": size, "fillstyle": style, "markeredgewidth": 1.3}
+    return {
+        "linestyle": "none",
+        "marker": "o",
+        "markersize": size,
+        "fillstyle": style,
+        "markeredgewidth": 1.3,
+    }
 
 
 def _draw(axis: Axes, values: xr.DataArray, *, filled: bool) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ._sources import Sources, last_step
-from ._style import LARGE, canvas, layer_colours, legend, symbol
+from ._style import LARGE, canvas, layer_colours, legend, symbol, whole_steps
 
 SIDES = (("rank_left", "left"), ("rank_right", "right"))
 
@@ -25,12 +26,16 @@ def rank_figure(found: Sources) -> Figure | None:
         axis.set_ylabel(f"directions touched {side}, {symbol(name)}", fontsize=LARGE)
         axis.tick_params(labelleft=True)
         axis.set_ylim(bottom=0)
+        axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_steps(axes)
     legend(figure, axes, columns=6)
     return figure
 
 
 def _draw(axis: Axes, values: xr.DataArray) -> None:
-    for l, colour in enumerate(layer_colours(values.sizes["layer"])):
-        axis.plot(
-            values.step, values.isel(layer=l), color=colour, linewidth=1.6, label=f"layer {values.layer.values[l]}"
-        )
+    """Later layers on top and thinner, so that lines which coincide all show."""
+    layers = values.sizes["layer"]
+    for l, colour in enumerate(layer_colours(layers)):
+        width = 1.4 + 2.4 * (layers - 1 - l) / max(layers - 1, 1)
+        label = f"layer {values.layer.values[l]}"
+        axis.plot(values.step, values.isel(layer=l), color=colour, linewidth=width, label=label)

@@ -20,6 +20,7 @@ from ._style import (
     chosen_layers,
     label_outer,
     legend,
+    symlog,
     symbol,
 )
 
@@ -41,7 +42,7 @@ def spectrum_figure(found: Sources) -> Figure | None:
     edges = measured.edge.values
     if measured.spectrum.values.max() > SPAN * edges.max():  # a weight that blew up: the bulk stays visible
         for axis in axes:
-            axis.set_xscale("symlog", linthresh=1.5 * edges.max(), linscale=2)
+            symlog(axis, linear=1.5 * edges.max(), share=2.0)
             axis.set_xlim(left=0)
     label_outer(axes, f"singular value {symbol('singular_value')}", "density")
     legend(figure, axes)
@@ -71,9 +72,16 @@ def _draw_outliers(axis: Axes, measured: xr.Dataset, predicted: xr.Dataset | Non
     foot = 0.05 * axis.get_ylim()[1]
     axis.plot(
         outside, np.full(outside.shape, foot), color=MEASURED, marker="o", fillstyle="none", linestyle="none",
-        markersize=7, markeredgewidth=1.2, clip_on=False, label="measured outliers",
+        markersize=7, markeredgewidth=1.2, label="measured outliers",
     )  # fmt: skip
     if predicted is not None and predicted.sizes["record"]:
         last = predicted.singular_value.isel(record=-1).values
         last = last[np.isfinite(last)]
-        axis.vlines(last, 0, 4 * foot, color=PREDICTED, linewidth=1.6, label=f"predicted outliers ({name_of(predicted)})")
+        axis.vlines(
+            last,
+            0,
+            4 * foot,
+            color=PREDICTED,
+            linewidth=1.6,
+            label=f"predicted outliers ({name_of(predicted)})",
+        )

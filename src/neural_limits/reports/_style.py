@@ -11,6 +11,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, SymmetricalLogLocator
 
 from .._notation import NOTATION
 
@@ -25,11 +26,15 @@ MOST_PANELS = 12
 SPAN = 20.0  # a range of values this wide is drawn on a logarithmic axis
 
 
-def canvas(panels: int, *, columns: int = COLUMNS, height: float = 2.9, share: bool = True) -> tuple[Figure, list[Axes]]:
+def canvas(
+    panels: int, *, columns: int = COLUMNS, height: float = 2.9, share: bool = True
+) -> tuple[Figure, list[Axes]]:
     """A figure with so many panels in rows, and their axes."""
     columns = min(columns, panels)
     rows = -(-panels // columns)
-    figure = Figure(figsize=(WIDTH if columns > 1 else 0.66 * WIDTH, height * rows), dpi=DPI, layout="constrained")
+    figure = Figure(
+        figsize=(WIDTH if columns > 1 else 0.66 * WIDTH, height * rows), dpi=DPI, layout="constrained"
+    )
     grid = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
     axes = list(grid.ravel())
     for axis in axes[panels:]:
@@ -77,6 +82,22 @@ def legend(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None:
             list(entries.values()), list(entries), loc="outside upper center", ncols=min(columns, len(entries)),
             frameon=False, fontsize=SMALL,
         )  # fmt: skip
+
+
+def whole_steps(axes: Sequence[Axes]) -> None:
+    """Ticks at whole steps only."""
+    for axis in axes:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+
+
+def symlog(axis: Axes, *, linear: float, share: float) -> None:
+    """A logarithmic x axis beyond ``linear`` with few plain ticks, linear below it."""
+    axis.set_xscale("symlog", linthresh=linear, linscale=share)
+    axis.xaxis.set_major_locator(SymmetricalLogLocator(linthresh=linear, base=10))
+    axis.xaxis.get_major_locator().set_params(numticks=6)  # type: ignore[call-arg]
+    axis.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:.0e}" if value >= 1e5 else f"{value:g}")
+    )
 
 
 def layer_colours(layers: int) -> list[str]:
