@@ -32,7 +32,9 @@ def test_named_activations(name: str) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones_and_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"`activation`.*'tanh', 'relu', 'gelu', 'erf', 'linear'.*'thanh'.*mean 'tanh'"):
+    with pytest.raises(
+        ValueError, match=r"`activation`.*'tanh', 'relu', 'gelu', 'erf', 'linear'.*'thanh'.*mean 'tanh'"
+    ):
         MLP(activation="thanh")
 
 

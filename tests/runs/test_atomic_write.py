@@ -28,9 +28,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize(
-    "error", [ValueError("odd"), KeyboardInterrupt(), OSError(errno.EIO, "input/output error")]
-)
+@pytest.mark.parametrize("error", [ValueError("odd"), KeyboardInterrupt(), OSError(errno.EIO, "input/output error")])
 def test_an_error_leaves_what_stood_there(tmp_path: Path, error: BaseException) -> None:
     target = tmp_path / "data.nc"
     target.write_bytes(b"old")
@@ -66,9 +64,7 @@ def test_file_size_limit_stops_a_real_write(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], preexec_fn=limit, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], preexec_fn=limit, capture_output=True, text=True)
     assert done.returncode == 1
     assert "no space left to write" in done.stderr.splitlines()[-1]
     assert names(tmp_path) == []
@@ -81,9 +77,7 @@ def test_a_kill_leaves_no_half_file_and_the_next_open_cleans_up(tmp_path: Path) 
         "    file.write(bytes(100_000)); file.flush(); print('half', flush=True)\n"
         "    import time; time.sleep(60)"
     )
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, str(folder.path)], stdout=subprocess.PIPE, text=True
-    )
+    child = subprocess.Popen([sys.executable, "-c", code, str(folder.path)], stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     assert child.stdout.readline() == "half\n"
     RunFolder.open(folder.path)  # a live writer's file stays

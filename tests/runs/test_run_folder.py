@@ -119,9 +119,7 @@ def test_a_dead_process_shows_as_interrupted(tmp_path: Path) -> None:
     assert folder.status == "running"
 
 
-@pytest.mark.parametrize(
-    ("error", "message"), [(KeyboardInterrupt(), "Ctrl-C"), (ValueError("bad\nworse"), "bad")]
-)
+@pytest.mark.parametrize(("error", "message"), [(KeyboardInterrupt(), "Ctrl-C"), (ValueError("bad\nworse"), "bad")])
 def test_recording_keeps_the_reason(tmp_path: Path, error: BaseException, message: str) -> None:
     folder = RunFolder.create(tmp_path)
     with pytest.raises(type(error)), folder.recording():

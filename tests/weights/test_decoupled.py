@@ -18,9 +18,7 @@ rmatvec = jax.jit(lambda w, b: w.rmatvec(b))
 
 
 def conditioned(seed: int) -> DecoupledMatrix:
-    return DecoupledMatrix.create_conditioned(
-        jax.random.key(seed), ROWS, COLUMNS, std=0.5, tolerance=1e-6, capacity=16
-    )
+    return DecoupledMatrix.create_conditioned(jax.random.key(seed), ROWS, COLUMNS, std=0.5, tolerance=1e-6, capacity=16)
 
 
 def dense(seed: int) -> DecoupledMatrix:
@@ -74,7 +72,11 @@ def test_growth_keeps_the_learned_part() -> None:
     assert bool(grown.has_room(20))
     assert isinstance(grown.forward, ConditionedMatrix)
     assert grown.core.shape == (grown.backward.capacity[0], grown.forward.capacity[1]) == (64, 64)
-    for weight, times in ((small, 1), (grown, 1), (grown.add_outer(left, right), 2)):  # coordinates from before still fit
+    for weight, times in (
+        (small, 1),
+        (grown, 1),
+        (grown.add_outer(left, right), 2),
+    ):  # coordinates from before still fit
         learned = weight.backward.left_basis.T @ weight.core @ weight.forward.right_basis
         np.testing.assert_allclose(learned, times * b.T @ a, atol=1e-9)
     assert bool(dense(0).has_room(10**9))

@@ -54,7 +54,9 @@ def draw(keys: jax.Array, factor: float, create: Callable[[jax.Array], WeightMat
         (weight, _), (values, backs) = jax.lax.scan(step, (create(key), INPUTS), None, length=ROUNDS)
         if isinstance(weight, DecoupledMatrix):
             return values, backs
-        completed = weight.to_dense(jax.random.fold_in(key, 1)) if isinstance(weight, ConditionedMatrix) else weight.value
+        completed = (
+            weight.to_dense(jax.random.fold_in(key, 1)) if isinstance(weight, ConditionedMatrix) else weight.value
+        )
         return values, backs, completed
 
     return jax.vmap(rounds)(keys)

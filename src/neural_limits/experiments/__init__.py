@@ -3,4 +3,4 @@
 from ._experiment import Experiment as Experiment
 from ._experiment import Result as Result
 from ._experiment import Verdict as Verdict
-
+from ._registry import registry as registry

@@ -67,7 +67,9 @@ def observables(form: str, width: int, seeds: int, spectra: int) -> dict[str, nd
             width=width, steps=STEPS, seeds=seed_list, weights=form, tolerance=TOLERANCE,
         )  # fmt: skip
         outputs = data.outputs.values
-        kernel = np.asarray(feature_kernel(parameters, jnp.asarray(task.x, outputs.dtype), SCHEME.rules(width, 8), NETWORK))
+        kernel = np.asarray(
+            feature_kernel(parameters, jnp.asarray(task.x, outputs.dtype), SCHEME.rules(width, 8), NETWORK)
+        )
         now = {
             "loss, step 1": data.loss.values[:, 1],
             f"loss, step {STEPS}": data.loss.values[:, STEPS],

@@ -191,21 +191,45 @@ def _case_verdicts(case: Case, table: xr.Dataset) -> list[Verdict]:
         z = standard_errors(limit, reference)
         measured = f"{wide} (limit form {limit}) against {reference}: {z:.1f} standard errors"
         rows.append(
-            Verdict(f"{what}: outlier at width {WIDE}", "reference code", measured, "limit form below 3", decide(z < 3))
+            Verdict(
+                f"{what}: outlier at width {WIDE}",
+                "reference code",
+                measured,
+                "limit form below 3",
+                decide(z < 3),
+            )
         )
         z = standard_errors(narrow, dense)
         measured = f"{narrow} predicted, {dense} measured: {z:.1f} standard errors"
-        rows.append(Verdict(f"{what}: predicted = measured at width {NARROW}", SOURCE, measured, "below 3", decide(z < 3)))
+        rows.append(
+            Verdict(f"{what}: predicted = measured at width {NARROW}", SOURCE, measured, "below 3", decide(z < 3))
+        )
         overlaps = mean_of(get("overlap_narrow")[:, i]), mean_of(get("overlap_dense")[:, i])
         z = standard_errors(*overlaps)
         measured = f"{overlaps[0]} predicted, {overlaps[1]} measured: {z:.1f} standard errors"
-        rows.append(Verdict(f"{what}: squared left overlap with the learned part", SOURCE, measured, "below 3", decide(z < 3)))
+        rows.append(
+            Verdict(
+                f"{what}: squared left overlap with the learned part",
+                SOURCE,
+                measured,
+                "below 3",
+                decide(z < 3),
+            )
+        )
         independent = get("independent")[:, i]
         missed = int(np.isnan(independent).sum())
         off = abs(np.nanmean(independent) - wide.value) / wide.value if missed < len(independent) else 1.0
-        measured = f"{Mean(np.nanmean(independent), 0.0)} against {wide}" if off < 1 else f"no outlier in {missed} of {missed}"
+        measured = (
+            f"{Mean(np.nanmean(independent), 0.0)} against {wide}" if off < 1 else f"no outlier in {missed} of {missed}"
+        )
         rows.append(
-            Verdict(f"{what}: independent spikes (BBP) predict it", "textbook baseline", measured, "within 1 %", decide(off < 0.01))
+            Verdict(
+                f"{what}: independent spikes (BBP) predict it",
+                "textbook baseline",
+                measured,
+                "within 1 %",
+                decide(off < 0.01),
+            )
         )
     return rows
 
@@ -243,13 +267,20 @@ def _outlier_figure(data: xr.Dataset) -> Figure:
         keys = data[f"key_{name}"].values
         for form, style in (("wide", "o"), ("narrow", "s"), ("dense", "D")):
             means = [mean_of(column) for column in data[f"{form}_{name}"].values.T]
-            label = {"wide": f"predicted, n = {WIDE}", "narrow": f"predicted, n = {NARROW}", "dense": f"dense, n = {NARROW}"}
+            label = {
+                "wide": f"predicted, n = {WIDE}",
+                "narrow": f"predicted, n = {NARROW}",
+                "dense": f"dense, n = {NARROW}",
+            }
             shift = {"wide": -0.15, "narrow": 0.0, "dense": 0.15}[form]
             axis.errorbar(
                 np.arange(len(keys)) + shift, [m.value for m in means], [m.error for m in means],
                 fmt=style, ms=5, mfc="none" if form == "dense" else None, capsize=2, label=label[form],
             )  # fmt: skip
-        baseline = np.nan_to_num(np.array([np.nanmean(c) if np.isfinite(c).any() else 2.0 for c in data[f"independent_{name}"].values.T]), nan=2.0)
+        baseline = np.nan_to_num(
+            np.array([np.nanmean(c) if np.isfinite(c).any() else 2.0 for c in data[f"independent_{name}"].values.T]),
+            nan=2.0,
+        )
         axis.plot(np.arange(len(keys)), baseline, "x", color="0.4", label="independent spikes")
         axis.axhline(2.0, ls="--", color="0.5", lw=1)
         axis.text(len(keys) - 0.5, 2.0, "edge ", ha="right", va="bottom", color="0.4")

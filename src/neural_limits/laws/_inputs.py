@@ -21,9 +21,7 @@ def real_array(name: str, values: ArrayLike) -> NDArray[np.float64]:
     return array
 
 
-def probability_array(
-    name: str, values: ArrayLike, *, least: float = 0.0, most: float = 1.0
-) -> NDArray[np.float64]:
+def probability_array(name: str, values: ArrayLike, *, least: float = 0.0, most: float = 1.0) -> NDArray[np.float64]:
     """The values in float64, all in [least, most]; ValueError naming the first that is not."""
     array = real_array(name, values)
     outside = (array < least) | (array > most)

@@ -107,18 +107,14 @@ class MarchenkoPastur:
         if not np.isfinite(z).all():
             raise ValueError("`z` must be finite; give points of the complex plane off the poles.")
         if self.ratio >= 1 and (z == 0).any():
-            raise ValueError(
-                f"`z` must not be 0 for ratio {self.ratio:g} >= 1; the transform has a pole there."
-            )
+            raise ValueError(f"`z` must not be 0 for ratio {self.ratio:g} >= 1; the transform has a pole there.")
         low, high = self.support
         linear = self.scale * (1 - self.ratio) - z
         root = np.sqrt(z - low) * np.sqrt(z - high)
         # Two forms of one root; each cancels where the other does not.
         far = np.abs(linear - root) >= np.abs(linear + root)
         direct = 2 / np.where(far, linear - root, 1.0)
-        return np.where(far, direct, (linear + root) / np.where(far, 1.0, 2 * self.ratio * self.scale * z))[
-            ()
-        ]
+        return np.where(far, direct, (linear + root) / np.where(far, 1.0, 2 * self.ratio * self.scale * z))[()]
 
     def _bulk_below(self, angle: NDArray[np.float64]) -> NDArray[np.float64]:
         """Mass of [a, x] without the atom, x = (a + b)/2 − (b − a)/2 cos φ.

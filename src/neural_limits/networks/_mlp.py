@@ -64,7 +64,14 @@ class MLP:
         resolve_activation(self.activation)
 
     def init(
-        self, key: Array, inputs: int, outputs: int, width: int, rules: Rules, make_weight: MakeWeight, dtype: jnp.dtype
+        self,
+        key: Array,
+        inputs: int,
+        outputs: int,
+        width: int,
+        rules: Rules,
+        make_weight: MakeWeight,
+        dtype: jnp.dtype,
     ) -> Parameters:
         """Random weights: U and V drawn here, hidden operators by ``make_weight(key, width, std)``."""
         key_input, key_output, *keys = jax.random.split(key, 2 + self.hidden)

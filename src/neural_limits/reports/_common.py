@@ -50,7 +50,7 @@ def show(value: Any) -> str:
     ('0,1', '–', 'yes')
     """
     if value is None or value == "":
-        return "–"  # noqa: RUF001
+        return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):

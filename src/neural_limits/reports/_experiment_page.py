@@ -63,9 +63,7 @@ def dataset_tables(data: xr.Dataset) -> list[Html]:
             lines.setdefault(str(data[name].dims[0]), []).append(str(name))
     parts = []
     if single:
-        parts.append(
-            table(("value", "", "meaning"), [(n, _cell(data[n].values), _meaning(data[n])) for n in single])
-        )
+        parts.append(table(("value", "", "meaning"), [(n, _cell(data[n].values), _meaning(data[n])) for n in single]))
     parts += [_along(data, dimension, names) for dimension, names in lines.items()]
     rest = [name for name in data.data_vars if data[name].ndim > 1]
     if rest:
@@ -89,7 +87,7 @@ def _along(data: xr.Dataset, dimension: str, names: list[str]) -> Html:
 def _overview(name: str, values: xr.DataArray) -> tuple[str, ...]:
     sizes = " × ".join(f"{dim} {size}" for dim, size in values.sizes.items())
     if values.dtype.kind not in "biuf" or not np.isfinite(values.values).any():
-        return name, sizes, "–", "–", _meaning(values)  # noqa: RUF001
+        return name, sizes, "–", "–", _meaning(values)
     return name, sizes, number(float(values.min())), number(float(values.max())), _meaning(values)
 
 

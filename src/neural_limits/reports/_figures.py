@@ -36,16 +36,16 @@ def captions(data: xr.Dataset, dense: xr.Dataset | None = None) -> dict[str, str
     accuracy = " Right: the fraction of training samples classified right." if "accuracy" in data else ""
     return {
         "loss": f"Training loss before each step's update ({runs}).{accuracy}",
-        "outliers": f"Singular values of the hidden weights above the bulk.{_outlier_lines(found)} Dashed: the "
-        f"upper edge of the bulk, τ(√n + √n) for entries of standard deviation τ.{_left_out(data)}",
+        "outliers": f"Singular values of the hidden weights above the bulk.{_outlier_lines(found)} Dashed: "
+        f"the upper edge of the bulk, τ(√n + √n) for entries of standard deviation τ.{_left_out(data)}",
         "spectrum": "All singular values of the dense network's hidden weights at the end. Dashed: the "
-        "quarter-circle law of an untrained matrix of the same edge. Open circles: values above the "
-        f"Tracy-Widom threshold.{_ticks(found)}{_left_out(data)}",
-        "overlaps": "Squared overlap of each outlier's singular vectors with those of the learned part of the "
-        f"weight, at the last record.{_overlap_lines(found)} 1 is a vector that was learned entirely, 0 one of "
-        "the bulk.",
-        "rank": "Directions of each hidden weight that training has touched: on the left by backward vectors, "
-        "on the right by features. The cost of a conditioned run grows with them.",
+        "quarter-circle law of an untrained matrix of the same edge. Open circles: values above "
+        f"the Tracy-Widom threshold.{_ticks(found)}{_left_out(data)}",
+        "overlaps": "Squared overlap of each outlier's singular vectors with those of the learned part "
+        f"of the weight, at the last record.{_overlap_lines(found)} 1 is a vector that was learned entirely, "
+        "0 one of the bulk.",
+        "rank": "Directions of each hidden weight that training has touched: on the left by backward "
+        "vectors, on the right by features. The cost of a conditioned run grows with them.",
     }
 
 
@@ -54,34 +54,22 @@ def _present(**drawn: Figure | None) -> dict[str, Figure]:
 
 
 def _outlier_lines(found: Sources) -> str:
-    predicted = (
-        " Filled, joined by lines: predicted from what training has touched (no weight matrix is formed)."
-    )
+    predicted = " Filled, joined by lines: predicted from what training has touched (no weight matrix is formed)."
     measured = " Open circles: measured in an ordinary dense network."
-    return (predicted if found.predicted is not None else "") + (
-        measured if found.measured is not None else ""
-    )
+    return (predicted if found.predicted is not None else "") + (measured if found.measured is not None else "")
 
 
 def _overlap_lines(found: Sources) -> str:
-    return (
-        " Filled: predicted; open: measured in the dense network."
-        if all(s is not None for s in found)
-        else ""
-    )
+    return " Filled: predicted; open: measured in the dense network." if all(s is not None for s in found) else ""
 
 
 def _ticks(found: Sources) -> str:
     return (
-        " Ticks: outliers predicted by the conditioned run at its last record."
-        if found.predicted is not None
-        else ""
+        " Ticks: outliers predicted by the conditioned run at its last record." if found.predicted is not None else ""
     )
 
 
 def _left_out(data: xr.Dataset) -> str:
     return (
-        f" {MOST_PANELS} layers of {data.sizes['layer']} are drawn."
-        if data.sizes.get("layer", 0) > MOST_PANELS
-        else ""
+        f" {MOST_PANELS} layers of {data.sizes['layer']} are drawn." if data.sizes.get("layer", 0) > MOST_PANELS else ""
     )

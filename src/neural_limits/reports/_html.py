@@ -17,24 +17,28 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --soft: #9da7b1; --line: #373e47;
   --paper: #0f1419; --panel: #1a2027; --good: #57c26e; --bad: #ff8182; --odd: #e3b341; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.2rem 1rem 4rem; max-width: 62rem; color: var(--ink); background: var(--paper);
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+body { margin: 0 auto; padding: 1.2rem 1rem 4rem; max-width: 62rem; color: var(--ink);
+  background: var(--paper); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto,
+  "DejaVu Sans", sans-serif; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: .4rem 0 .6rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin: 2.2rem 0 .6rem; }
 h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
 p, li { max-width: 46rem; overflow-wrap: anywhere; }
 .soft, figcaption { color: var(--soft); font-size: .9rem; }
-.status { border-left: 4px solid var(--odd); background: var(--panel); padding: .55rem .8rem; max-width: none; }
+.status { border-left: 4px solid var(--odd); background: var(--panel); padding: .55rem .8rem;
+  max-width: none; }
 .status b, td.verdict b { color: var(--odd); }
 .good { border-color: var(--good); } .good b { color: var(--good) !important; }
 .bad { border-color: var(--bad); } .bad b { color: var(--bad) !important; }
 .scroll { overflow-x: auto; max-width: 100%; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--line); }
+th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0;
+  border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 600; white-space: nowrap; }
 th.n, td.n { text-align: right; white-space: nowrap; }
 figure { margin: 0 0 1.8rem; }
-figure img { display: block; width: 100%; height: auto; background: #fff; border-radius: 4px; padding: .4rem; }
+figure img { display: block; width: 100%; min-width: 42rem; height: auto; background: #fff; border-radius: 4px;
+  padding: .4rem; }
 figcaption { margin-top: .5rem; max-width: 46rem; }
 pre { background: var(--panel); padding: .7rem .8rem; overflow-x: auto; font-size: .85rem; line-height: 1.45;
   white-space: pre-wrap; overflow-wrap: anywhere; }
@@ -67,9 +71,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Ite
     right = set(numbers)
 
     def row(tag: str, cells: Sequence[Any]) -> Html:
-        return element(
-            "tr", *(element(tag, text(c), kind="n" if i in right else "") for i, c in enumerate(cells))
-        )
+        return element("tr", *(element(tag, text(c), kind="n" if i in right else "") for i, c in enumerate(cells)))
 
     head = element("thead", row("th", headers)) if headers else Html("")
     body = element("tbody", *(row("td", cells) for cells in rows))
@@ -80,7 +82,7 @@ def image(content: bytes, caption: str) -> Html:
     """A PNG inside the page, and its caption."""
     data = base64.b64encode(content).decode("ascii")
     picture = Html(f'<img alt="{text(caption)}" src="data:image/png;base64,{data}">')
-    return element("figure", picture, element("figcaption", text(caption)))
+    return element("figure", element("div", picture, kind="scroll"), element("figcaption", text(caption)))
 
 
 def section(title: str, *content: Html) -> Html:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import xarray as xr
 from matplotlib.figure import Figure
 
-from ._sources import name_of
+from ._sources import label_of
 from ._style import LARGE, MEASURED, PREDICTED, canvas, legend, spans, symbol, whole_steps
 
 LINES = ((PREDICTED, "-"), (MEASURED, "--"))
@@ -16,7 +18,7 @@ def loss_figure(runs: list[xr.Dataset]) -> Figure:
     with_accuracy = any("accuracy" in run for run in runs)
     figure, axes = canvas(2 if with_accuracy else 1, columns=2, share=False, height=3.2)
     for run, (colour, line) in zip(runs, LINES, strict=False):
-        style = {"color": colour, "linestyle": line, "linewidth": 1.6, "label": name_of(run)}
+        style: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 1.6, "label": label_of(run)}
         axes[0].plot(run.step, run.loss, **style)
         if "accuracy" in run:
             axes[1].plot(run.step, run.accuracy, **style)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ._sources import Sources, name_of
+from ._sources import Sources, label_of
 from ._style import (
     EDGE,
     MEASURED,
@@ -33,9 +35,7 @@ def outlier_figure(found: Sources) -> Figure:
     for axis, l in zip(axes, chosen, strict=True):
         axis.set_title(f"layer {layers[l]}", fontsize=SMALL, loc="left")
         edge = found.known[0].record_edge.isel(layer=l)
-        axis.plot(
-            edge.record, edge, color=EDGE, linestyle="--", linewidth=1.2, label=f"bulk edge {symbol('edge')}"
-        )
+        axis.plot(edge.record, edge, color=EDGE, linestyle="--", linewidth=1.2, label=f"bulk edge {symbol('edge')}")
         if found.predicted is not None:
             _draw(axis, found.predicted.isel(layer=l), PREDICTED, filled=True)
         if found.measured is not None:
@@ -55,18 +55,11 @@ def outlier_figure(found: Sources) -> Figure:
 def _draw(axis: Axes, data: xr.Dataset, colour: str, *, filled: bool) -> None:
     """One line a mode for what is predicted, open markers for what is measured."""
     kind = "predicted" if filled else "measured"
-    style = {"color": colour, "label": f"{kind} ({name_of(data)})"}
-    style |= (
-        {"marker": "o", "markersize": 3.5, "linewidth": 1.3}
-        if filled
-        else {
-            "marker": "o",
-            "markersize": 7.5,
-            "fillstyle": "none",
-            "linestyle": "none",
-            "markeredgewidth": 1.2,
-        }
-    )
+    style: dict[str, Any] = {"color": colour, "label": f"{kind} ({label_of(data)})", "marker": "o"}
+    if filled:
+        style |= {"markersize": 3.5, "linewidth": 1.3}
+    else:
+        style |= {"markersize": 7.5, "fillstyle": "none", "linestyle": "none", "markeredgewidth": 1.2}
     if not np.isfinite(data.singular_value.values).any():
         axis.plot([], [], **style)  # in the legend all the same
         return

@@ -36,6 +36,6 @@ def _draw(axis: Axes, values: xr.DataArray) -> None:
     """Later layers on top and thinner, so that lines which coincide all show."""
     layers = values.sizes["layer"]
     for l, colour in enumerate(layer_colours(layers)):
-        width = 1.4 + 2.4 * (layers - 1 - l) / max(layers - 1, 1)
+        width = 1.4 + 1.6 * (layers - 1 - l) / max(layers - 1, 1)
         label = f"layer {values.layer.values[l]}"
         axis.plot(values.step, values.isel(layer=l), color=colour, linewidth=width, label=label)

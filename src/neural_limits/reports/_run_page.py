@@ -25,6 +25,9 @@ def write_report(folder: RunFolder) -> Path:
     One file that needs no network and holds no script; every text in it is escaped. Reads ``data.nc``,
     ``dense.nc`` where there is one, and run.json. OSError in one line where a dataset is missing or damaged.
     """
+    if not folder.has("data.nc"):
+        end = ": ".join(filter(None, (folder.status, folder.message)))
+        raise FileNotFoundError(f"there is no data.nc in {folder.path} to report on; the run is {end}")
     data = folder.read_dataset("data.nc")
     dense = folder.read_dataset("dense.nc") if folder.has("dense.nc") else None
     drawn = {name: png(figure) for name, figure in figures(data, dense).items()}
@@ -52,16 +55,14 @@ def _title(folder: RunFolder, info: Mapping[str, Any], data: xr.Dataset) -> str:
         return folder.path.name
     network = configuration.get("network", "network")
     layers = data.sizes.get("layer", 0)
-    return (
-        f"{configuration['task']}: {network} of width {data.attrs['width']}, {layers} hidden weight matrices"
-    )
+    return f"{configuration['task']}: {network} of width {data.attrs['width']}, {layers} hidden weight matrices"
 
 
 def _summary(info: Mapping[str, Any], data: xr.Dataset, dense: xr.Dataset | None) -> Html:
     rows = summary_rows(info, data, dense)
     if dense is None:
         return table(("", "this run"), [row[:2] for row in rows], numbers=[1])
-    return table(("", "this run", "beside it"), rows, numbers=[1, 2])
+    return table(("", "this run", "dense beside it"), rows, numbers=[1, 2])
 
 
 def _comparison(data: xr.Dataset, dense: xr.Dataset | None) -> list[Html]:
@@ -74,8 +75,8 @@ def _comparison(data: xr.Dataset, dense: xr.Dataset | None) -> list[Html]:
     if dense is not None and data.attrs.get("weights") == "conditioned":
         width = int(dense.attrs["width"])
         note += (
-            f" Values of a dense network of width {width} scatter from seed to seed by a few times "
-            f"n^(-1/2) = {width**-0.5:.2g} of the edge."
+            f" Values of a dense network of width {width} scatter from seed to seed by the order of "
+            f"n^(-1/2) = {width**-0.5:.2g}, relative to their size."
         )
     parts = [element("p", text(note)), _outlier_table(last)]
     if len(rows) > len(last):

@@ -36,6 +36,15 @@ def name_of(data: xr.Dataset) -> str:
     return f"{weights}, n = {width}" if width is not None else str(weights)
 
 
+def label_of(data: xr.Dataset) -> str:
+    r"""The same for a figure, where a dollar sign would begin mathematics.
+
+    >>> label_of(xr.Dataset(attrs={"weights": "$x"}))
+    '\\$x'
+    """
+    return name_of(data).replace("$", r"\$")
+
+
 def last_step(data: xr.Dataset) -> int:
     """The last step with a finite loss, 0 where there is none."""
     reached = np.flatnonzero(np.isfinite(data.loss.values))

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..laws import QuarterCircle
-from ._sources import Sources, name_of
+from ._sources import Sources, label_of
 from ._style import (
     EDGE,
     FILL,
@@ -20,8 +20,8 @@ from ._style import (
     chosen_layers,
     label_outer,
     legend,
-    symlog,
     symbol,
+    symlog,
 )
 
 BINS = 50  # from 0 to the edge
@@ -29,7 +29,7 @@ MARGIN = 1.3
 
 
 def spectrum_figure(found: Sources) -> Figure | None:
-    """Histograms of ``spectrum`` (layer, index) with the quarter-circle law; None where there is no spectrum."""
+    """Histograms of ``spectrum`` (layer, index) and the quarter-circle law; None without a spectrum."""
     measured = found.measured
     if measured is None or "spectrum" not in measured:
         return None
@@ -57,15 +57,15 @@ def _draw_bulk(axis: Axes, data: xr.Dataset) -> None:
     bins = width * np.arange(int(MARGIN * BINS) + 1)  # farther out there are single values, drawn as markers
     inside = values[values <= bins[-1]]
     axis.hist(
-        inside, bins=bins, weights=np.full(inside.shape, 1 / (n * width)), color=FILL, edgecolor="white",
-        linewidth=0.3, label=f"all values ({name_of(data)})",
+        inside, bins=bins.tolist(), weights=np.full(inside.shape, 1 / (n * width)), color=FILL,
+        edgecolor="white", linewidth=0.3, label=f"all values ({label_of(data)})",
     )  # fmt: skip
     grid = np.linspace(0, edge, 400)
     axis.plot(grid, law.pdf(grid), color=EDGE, linestyle="--", linewidth=1.5, label="quarter-circle law")
 
 
 def _draw_outliers(axis: Axes, measured: xr.Dataset, predicted: xr.Dataset | None) -> None:
-    """Single values hardly show in a histogram: ticks for what is predicted, open markers for what is there."""
+    """Single values hardly show in a histogram: ticks for those predicted, markers for those there."""
     values = measured.spectrum.values
     level = float(measured.threshold.isel(record=-1)) if measured.sizes["record"] else float(measured.edge)
     outside = values[values > level]
@@ -83,5 +83,5 @@ def _draw_outliers(axis: Axes, measured: xr.Dataset, predicted: xr.Dataset | Non
             4 * foot,
             color=PREDICTED,
             linewidth=1.6,
-            label=f"predicted outliers ({name_of(predicted)})",
+            label=f"predicted outliers ({label_of(predicted)})",
         )

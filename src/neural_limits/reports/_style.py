@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 
 from matplotlib import colormaps
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -32,9 +33,8 @@ def canvas(
     """A figure with so many panels in rows, and their axes."""
     columns = min(columns, panels)
     rows = -(-panels // columns)
-    figure = Figure(
-        figsize=(WIDTH if columns > 1 else 0.66 * WIDTH, height * rows), dpi=DPI, layout="constrained"
-    )
+    figure = Figure(figsize=(WIDTH if columns > 1 else 0.66 * WIDTH, height * rows), dpi=DPI)
+    figure.set_layout_engine("constrained", w_pad=0.08, h_pad=0.06)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
     axes = list(grid.ravel())
     for axis in axes[panels:]:
@@ -73,14 +73,14 @@ def label_outer(axes: Sequence[Axes], x: str, y: str) -> None:
 
 def legend(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None:
     """One legend above all panels, each label once."""
-    entries: dict[str, object] = {}
+    entries: dict[str, Artist] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     if entries:
         figure.legend(
-            list(entries.values()), list(entries), loc="outside upper center", ncols=min(columns, len(entries)),
-            frameon=False, fontsize=SMALL,
+            list(entries.values()), list(entries), loc="outside upper center",
+            ncols=min(columns, len(entries)), frameon=False, fontsize=SMALL,
         )  # fmt: skip
 
 
@@ -95,9 +95,7 @@ def symlog(axis: Axes, *, linear: float, share: float) -> None:
     axis.set_xscale("symlog", linthresh=linear, linscale=share)
     axis.xaxis.set_major_locator(SymmetricalLogLocator(linthresh=linear, base=10))
     axis.xaxis.get_major_locator().set_params(numticks=6)  # type: ignore[call-arg]
-    axis.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: f"{value:.0e}" if value >= 1e5 else f"{value:g}")
-    )
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0e}" if value >= 1e5 else f"{value:g}"))
 
 
 def layer_colours(layers: int) -> list[str]:

@@ -11,7 +11,7 @@ import xarray as xr
 
 from ._sources import last_step, sources
 
-MISSING = "–"  # noqa: RUF001
+MISSING = "–"
 
 
 class OutlierRow(NamedTuple):
@@ -30,9 +30,7 @@ class OutlierRow(NamedTuple):
 
     def cells(self) -> tuple[str, ...]:
         """As text: layer, step, mode (from 1), predicted, measured, difference and its percentage."""
-        relative = (
-            f"{100 * self.difference / self.measured:+.2f} %" if math.isfinite(self.difference) else MISSING
-        )
+        relative = f"{100 * self.difference / self.measured:+.2f} %" if math.isfinite(self.difference) else MISSING
         numbers = (
             number(self.predicted),
             number(self.measured),
@@ -45,9 +43,7 @@ class OutlierRow(NamedTuple):
 OUTLIER_HEADERS = ("layer", "step", "outlier", "predicted", "dense, measured", "difference", "relative")
 
 
-def outlier_rows(
-    data: xr.Dataset, dense: xr.Dataset | None = None, *, last: bool = False
-) -> list[OutlierRow]:
+def outlier_rows(data: xr.Dataset, dense: xr.Dataset | None = None, *, last: bool = False) -> list[OutlierRow]:
     """Outliers of every layer and record, predicted beside measured; only the last record if ``last``."""
     found = sources(data, dense)
     tables = [_by_place(run) for run in found]

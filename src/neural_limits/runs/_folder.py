@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -104,13 +105,14 @@ class RunFolder:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Records the status ``failed`` and the reason if the block raises; the error goes on."""
+        """Records the status ``failed``, the reason and the traceback if the block raises; the error goes on."""
         try:
             yield
+        except KeyboardInterrupt as error:
+            self._fail(f"interrupted by Ctrl-C {error}".rstrip())
+            raise
         except BaseException as error:
-            reason = "interrupted by Ctrl-C" if isinstance(error, KeyboardInterrupt) else first_line(error)
-            with suppress(OSError):  # a full disk may not take this either
-                self.finish("failed", reason)
+            self._fail(first_line(error), traceback="".join(traceback.format_exception(error)))
             raise
 
     # -- files ---------------------------------------------------------------------------------------------
@@ -144,6 +146,10 @@ class RunFolder:
     def has(self, name: str) -> bool:
         """Whether the file is there."""
         return (self.path / _file_name(name)).is_file()
+
+    def _fail(self, reason: str, **fields: Any) -> None:
+        with suppress(OSError):  # a full disk may not take this either
+            self.finish("failed", reason, **fields)
 
     # -- what keeps users' files safe ----------------------------------------------------------------------
 

@@ -43,4 +43,6 @@ def top_singular_values(matrix: Float[ndarray, "n p"], count: int) -> Float[ndar
     if min(matrix.shape) <= max(FULL_SVD, 8 * count):
         return np.linalg.svd(matrix, compute_uv=False)[:count].astype(np.float64)
     seed = np.random.default_rng(0).standard_normal(min(matrix.shape)).astype(matrix.dtype)
-    return np.sort(svds(matrix, k=count, v0=seed, tol=TOLERANCE, return_singular_vectors=False))[::-1].astype(np.float64)
+    return np.sort(svds(matrix, k=count, v0=seed, tol=TOLERANCE, return_singular_vectors=False))[::-1].astype(
+        np.float64
+    )

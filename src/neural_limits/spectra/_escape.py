@@ -10,7 +10,7 @@ from ..weights import ConditionedMatrix
 from ._known_block import KnownBlock
 from ._outliers import bulk_edge, known_block
 
-LIMIT_SHARE = 1 / 8  # of the width that the touched rank may be for the limit form to hold
+LIMIT_SHARE = 1 / 16  # of the width that the touched rank may be for the limit form to hold
 
 
 def edge_eigenvalue(weight: ConditionedMatrix | KnownBlock) -> float:
@@ -18,7 +18,7 @@ def edge_eigenvalue(weight: ConditionedMatrix | KnownBlock) -> float:
 
     Uses the infinite-width self energies, whose sign change is smooth in time: the outlier's own distance
     from the edge grows only quadratically after the escape and detects it late. NaN where the touched rank is
-    above an eighth of the width, as there the bulk is no longer mostly unseen.
+    above a sixteenth of the width, as there the bulk is no longer mostly unseen.
     """
     if isinstance(weight, KnownBlock):
         return weight.smallest_eigenvalue(weight.edge)

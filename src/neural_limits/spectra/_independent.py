@@ -10,9 +10,7 @@ from .._checks import positive_float, positive_int
 from ..weights import ConditionedMatrix
 
 
-def independent_spikes(
-    strengths: Float[ndarray, " k"], rows: int, columns: int, std: float
-) -> Float[ndarray, " k"]:
+def independent_spikes(strengths: Float[ndarray, " k"], rows: int, columns: int, std: float) -> Float[ndarray, " j"]:
     """Outliers of τW + Σ s u vᵀ with u, v independent of W: √((s² + τ²n)(s² + τ²p))/s for s > τ (n p)^(1/4).
 
     ``strengths`` s in units of the operator, ``std`` τ; largest first, only those above the transition.
@@ -29,7 +27,7 @@ def independent_spikes(
     return np.sqrt((s**2 + tau**2 * n) * (s**2 + tau**2 * p)) / s
 
 
-def independent_outliers(weight: ConditionedMatrix) -> Float[ndarray, " k"]:
+def independent_outliers(weight: ConditionedMatrix) -> Float[ndarray, " j"]:
     """The baseline for a conditioned weight: spikes are the singular values of its learned part."""
     strengths = np.linalg.svd(np.asarray(weight.core, np.float64), compute_uv=False)
     return independent_spikes(strengths, *weight.shape, std=float(weight.std))

@@ -58,7 +58,10 @@ class Outliers:
 
 
 def outliers(
-    weight: ConditionedMatrix | DenseMatrix, *, threshold: float | None = None, false_alarm: float = FALSE_ALARM
+    weight: ConditionedMatrix | DenseMatrix,
+    *,
+    threshold: float | None = None,
+    false_alarm: float = FALSE_ALARM,
 ) -> Outliers:
     """The singular values of a weight above its bulk.
 

@@ -25,9 +25,7 @@ def read_binary(content: bytes, source: str) -> Batch:
     """Pixels and labels of one binary batch: records of one label byte and 3072 pixel bytes."""
     if not content or len(content) % (PIXELS + 1):
         whole = f"a whole number of {PIXELS + 1}-byte records"
-        raise ValueError(
-            f"{source} is truncated: {len(content)} bytes are not {whole}; fetch the archive again."
-        )
+        raise ValueError(f"{source} is truncated: {len(content)} bytes are not {whole}; fetch the archive again.")
     records = np.frombuffer(content, dtype=np.uint8).reshape(-1, PIXELS + 1)
     return records[:, 1:], records[:, 0].astype(np.int64)
 
@@ -69,9 +67,7 @@ def read_splits(form: Form, place: Path) -> tuple[Images, Images]:
     """Training and test images; ValueError or FileNotFoundError naming the file damaged or missing."""
     names = form.names()
     contents = _from_folder(place, names) if place.is_dir() else _from_archive(place, form)
-    batches = [
-        _checked(form.read(contents.pop(name), f"{place}: {name}"), f"{place}: {name}") for name in names
-    ]
+    batches = [_checked(form.read(contents.pop(name), f"{place}: {name}"), f"{place}: {name}") for name in names]
     train = Images(
         np.concatenate([pixels for pixels, _ in batches[:-1]]),
         np.concatenate([labels for _, labels in batches[:-1]]),
@@ -82,9 +78,7 @@ def read_splits(form: Form, place: Path) -> tuple[Images, Images]:
 def _checked(batch: Batch, source: str) -> Batch:
     pixels, labels = batch
     if len(pixels) != IMAGES_PER_FILE:
-        raise ValueError(
-            f"{source} has {len(pixels)} images, not {IMAGES_PER_FILE}; fetch the archive again."
-        )
+        raise ValueError(f"{source} has {len(pixels)} images, not {IMAGES_PER_FILE}; fetch the archive again.")
     if labels.min() < 0 or labels.max() >= CLASSES:
         raise ValueError(f"{source} has labels outside 0..9; fetch the archive again.")
     return batch

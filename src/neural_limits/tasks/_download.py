@@ -29,9 +29,7 @@ def fetch(address: str, target: Path, md5: str) -> Path:
         with os.fdopen(handle, "wb") as file:
             found = _transfer(address, file)
         if found != md5:
-            raise ValueError(
-                f"{address} gave a file with MD5 {found}, not {md5}; try again, or fetch it by hand."
-            )
+            raise ValueError(f"{address} gave a file with MD5 {found}, not {md5}; try again, or fetch it by hand.")
         os.replace(temporary, target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

@@ -38,16 +38,12 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
             f"{path} is not an IDX file of {dimensions}-d bytes: it starts with {found}, not {magic.hex()}."
         )
     if len(content) < header:
-        raise ValueError(
-            f"{path} is truncated: {len(content)} bytes, its header alone has {header}; fetch it again."
-        )
+        raise ValueError(f"{path} is truncated: {len(content)} bytes, its header alone has {header}; fetch it again.")
     sizes = struct.unpack(f">{dimensions}I", content[4:header])
     expected = header + math.prod(sizes)
     if len(content) != expected:
         what = "truncated" if len(content) < expected else "too long"
-        raise ValueError(
-            f"{path} is {what}: {len(content)} bytes, its sizes {sizes} need {expected}; fetch it again."
-        )
+        raise ValueError(f"{path} is {what}: {len(content)} bytes, its sizes {sizes} need {expected}; fetch it again.")
     return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(sizes)
 
 

@@ -107,9 +107,7 @@ def _first(argument: str, images: Images, samples: int | None, split: str) -> Im
     """The first images, or all of them."""
     there = len(images.labels)
     if samples is not None and samples > there:
-        raise ValueError(
-            f"`{argument}` must be at most {there}, all {split} images of these classes; got {samples}."
-        )
+        raise ValueError(f"`{argument}` must be at most {there}, all {split} images of these classes; got {samples}.")
     return images.take(slice(samples))
 
 

@@ -58,9 +58,7 @@ def read_batch(content: bytes, source: str) -> tuple[UInt8[np.ndarray, "k 3072"]
         batch = _follow(content)
         return _pixels(batch), _labels(batch)
     except _Refused as reason:
-        raise ValueError(
-            f"{source} is not a CIFAR-10 python batch: {reason}; fetch the archive again."
-        ) from None
+        raise ValueError(f"{source} is not a CIFAR-10 python batch: {reason}; fetch the archive again.") from None
 
 
 def _follow(content: bytes) -> dict[str, Any]:
@@ -169,11 +167,7 @@ def _pixels(batch: dict[str, Any]) -> UInt8[np.ndarray, "k 3072"]:
     if len(array.state) != 5:
         raise _Refused("its array is not written as NumPy writes arrays")
     _, shape, kind, fortran, values = array.state
-    if (
-        not isinstance(kind, _Built)
-        or kind.name != "numpy dtype"
-        or kind.arguments[:1] not in (("u1",), (b"u1",))
-    ):
+    if not isinstance(kind, _Built) or kind.name != "numpy dtype" or kind.arguments[:1] not in (("u1",), (b"u1",)):
         raise _Refused("its array is not one of unsigned bytes")
     values = _bytes(values)
     if not _is_image_shape(shape) or len(values) != shape[0] * PIXELS:
@@ -182,12 +176,7 @@ def _pixels(batch: dict[str, Any]) -> UInt8[np.ndarray, "k 3072"]:
 
 
 def _is_image_shape(shape: Any) -> bool:
-    return (
-        isinstance(shape, tuple)
-        and len(shape) == 2
-        and all(type(n) is int for n in shape)
-        and shape[1] == PIXELS
-    )
+    return isinstance(shape, tuple) and len(shape) == 2 and all(type(n) is int for n in shape) and shape[1] == PIXELS
 
 
 def _labels(batch: dict[str, Any]) -> Int[np.ndarray, " k"]:

@@ -20,7 +20,11 @@ def dataset(state: State, order: Any, task: Task, records: Records, weights: str
     """loss, outputs, ranks over steps; outliers and overlaps over records; NaN where nothing was reached."""
     data = history_dataset(state, (), task, order, weights)
     if order is not None:
-        data["batch_index"] = (("step", "sample"), np.asarray(order), {"long_name": "sample of each batch row"})
+        data["batch_index"] = (
+            ("step", "sample"),
+            np.asarray(order),
+            {"long_name": "sample of each batch row"},
+        )
         data.loss.attrs["long_name"] = "loss of the batch before the step's update"
     data = data.merge(spectra_dataset(records, len(state.parameters.hidden)))
     edges = [bulk_edge(w)[0] for w in state.parameters.hidden]  # type: ignore[arg-type]

@@ -67,8 +67,9 @@ def empty_history(
     """Room for steps 0..steps, filled with NaN; ``lead`` is the leading axis of a batch of seeds."""
     nan = partial(jnp.full, fill_value=jnp.nan, dtype=dtype)
     times = (*lead, steps + 1)
-    ranks = [jnp.zeros((*times, layers), jnp.int32) for _ in range(2)]  # two buffers: both are donated
-    return History(nan(times), nan((*times, samples, outputs)), *ranks, nan((*times, layers)))
+    # two buffers of ranks, as both are donated
+    left, right = jnp.zeros((*times, layers), jnp.int32), jnp.zeros((*times, layers), jnp.int32)
+    return History(nan(times), nan((*times, samples, outputs)), left, right, nan((*times, layers)))
 
 
 class Progress(NamedTuple):

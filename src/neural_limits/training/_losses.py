@@ -13,9 +13,7 @@ from .._checks import one_of
 Loss = Callable[[Array, Array], tuple[Array, Array]]
 
 
-def mean_squared(
-    f: Float[Array, "P C"], y: Float[Array, "P C"]
-) -> tuple[Float[Array, ""], Float[Array, "P C"]]:
+def mean_squared(f: Float[Array, "P C"], y: Float[Array, "P C"]) -> tuple[Float[Array, ""], Float[Array, "P C"]]:
     """(1/2P) Σ (f - y)² over samples and outputs, and its derivative (f - y)/P."""
     error = f - y
     return jnp.sum(error**2) / (2 * f.shape[0]), error / f.shape[0]

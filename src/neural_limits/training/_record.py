@@ -42,7 +42,9 @@ class Records:
         self.edge_eigenvalues.append(
             [edge_eigenvalue(w) if isinstance(w, ConditionedMatrix) else float("nan") for w in parameters.hidden]
         )
-        self.overlaps.append([self._overlaps(l, w, o) for l, (w, o) in enumerate(zip(parameters.hidden, found, strict=True))])
+        self.overlaps.append(
+            [self._overlaps(l, w, o) for l, (w, o) in enumerate(zip(parameters.hidden, found, strict=True))]
+        )
         self.seconds += time.perf_counter() - begun
 
     def _overlaps(self, layer: int, weight: WeightMatrix, found: Outliers) -> tuple[ndarray, ndarray]:
@@ -65,6 +67,8 @@ class Records:
         value, (start, std) = np.asarray(weight.value), self._start[layer]  # type: ignore[attr-defined]
         learned = value - start * (float(weight.std) / std)  # type: ignore[attr-defined]
         k = min(count, min(learned.shape) - 1)
-        u, s, vt = svds(learned, k=k, v0=np.random.default_rng(0).standard_normal(min(learned.shape)).astype(value.dtype))
+        u, s, vt = svds(
+            learned, k=k, v0=np.random.default_rng(0).standard_normal(min(learned.shape)).astype(value.dtype)
+        )
         order = np.argsort(-s)
         return u.T[order], vt[order]

@@ -42,8 +42,6 @@ class Run:
         """Outputs for new inputs (P, d). On conditioned weights this looks along new directions of a copy."""
         inputs = jnp.asarray(x, self.parameters.input.dtype)
         if inputs.ndim != 2 or inputs.shape[1] != self.parameters.input.shape[0]:
-            raise ValueError(
-                f"`x` must have shape (samples, {self.parameters.input.shape[0]}); got {inputs.shape}."
-            )
+            raise ValueError(f"`x` must have shape (samples, {self.parameters.input.shape[0]}); got {inputs.shape}.")
         outputs, _, _ = self.network.forward(self.parameters, inputs, self.rules)
         return np.asarray(outputs)

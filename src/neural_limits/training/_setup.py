@@ -76,7 +76,7 @@ def prepare(
     form = Form(weights, check_tolerance(tolerance, dtype), min(16 * vectors, max(64, 4 * vectors)), dtype)
     rules = parametrization.rules(width, task.inputs)
     one = not isinstance(seeds, Sequence)
-    numbers = [positive_int("seed", s, least=0) for s in ([seeds] if one else seeds)]
+    numbers = [positive_int("seed", s, least=0) for s in (seeds if isinstance(seeds, Sequence) else [seeds])]
     keys = jax.vmap(jax.random.key)(np.array(numbers, np.uint32))
     parameters = initial_parameters(keys[0] if one else keys, rules, network, (task.inputs, task.outputs, width), form)
     order = _stacked([batch_order(task.samples, batch, steps, s) for s in numbers], one)
@@ -96,9 +96,7 @@ def prepare(
 
 
 @partial(jax.jit, static_argnames=("network", "sizes", "form"))
-def initial_parameters(
-    keys: Array, rules: Rules, network: MLP, sizes: tuple[int, int, int], form: Form
-) -> Parameters:
+def initial_parameters(keys: Array, rules: Rules, network: MLP, sizes: tuple[int, int, int], form: Form) -> Parameters:
     """Initial weights for one key or a batch of keys, in one compiled call."""
 
     def init(key: Array) -> Parameters:

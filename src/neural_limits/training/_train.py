@@ -60,7 +60,8 @@ def train(
     defaults to JAX's float. ``mesh`` spreads the width over devices (`weights.particle_mesh`). ``memory``
     bounds the bytes that bases may grow to (default: what the device has). ``progress(step, steps, loss)``
     is called now and then; ``watch(step, weights)`` after ``watch_steps`` updates (default: ``record``), with
-    the hidden weights (read them then: the next step reuses their memory). Parametrization and optimizer default to ``MuP()`` and ``SGD(lr=0.1)``.
+    the hidden weights (read them then: the next step reuses their memory). Parametrization and optimizer
+    default to ``MuP()`` and ``SGD(lr=0.1)``.
 
     Returns a `Run`; divergence and a touched rank beyond memory are its status, not exceptions. ValueError
     for arguments out of range. Warns where a dense matrix would be cheaper. Cost per step and hidden matrix:
@@ -179,9 +180,7 @@ def _steps(
             state = grow(state, vectors)
 
 
-def _observe_with_room(
-    state: State, step: int, setting: Setting, plan: Plan, vectors: int
-) -> tuple[State, Progress]:
+def _observe_with_room(state: State, step: int, setting: Setting, plan: Plan, vectors: int) -> tuple[State, Progress]:
     conditioned = [w for w in state.parameters.hidden if isinstance(w, ConditionedMatrix)]
     if not all(bool(np.all(w.has_room(vectors))) for w in conditioned):
         state = grow(state, vectors)

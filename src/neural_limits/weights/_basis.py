@@ -8,6 +8,7 @@ product may run over the whole buffer.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -49,6 +50,7 @@ def room_needed(vectors: int) -> int:
     return -(-vectors // block) * block
 
 
+@partial(jax.jit, static_argnames="tolerance")  # outside jit too, a look compiles once per shape
 def look(side: Side, other: Side, vectors: Float[Array, "m p"], key: Array, tolerance: float) -> Look:
     """Extend ``side`` until every vector lies in its basis up to ``tolerance``.
 
@@ -102,14 +104,14 @@ def _directions(residual: Float[Array, "m p"], tolerance: float) -> tuple[Float[
     return jnp.pad(whitening, ((0, room_needed(m) - m), (0, 0))), jnp.sum(keep, dtype=jnp.int32)
 
 
-def _orthonormal(
-    basis: Float[Array, "r p"], new: Float[Array, "b p"], active: Array
-) -> Float[Array, "b p"]:
+def _orthonormal(basis: Float[Array, "r p"], new: Float[Array, "b p"], active: Array) -> Float[Array, "b p"]:
     """The rows of ``new`` made orthonormal and orthogonal to the basis (second pass); inactive rows stay zero."""
     new = new - inner(basis, new) @ basis
     gram = new @ new.T + jnp.diag(jnp.where(active, 0.0, 1.0).astype(new.dtype))
     # the Gram matrix is the identity up to rounding, so its small inverse factor is safe, and one product
-    inverse = jax.scipy.linalg.solve_triangular(jnp.linalg.cholesky(gram), jnp.eye(len(gram), dtype=new.dtype), lower=True)
+    inverse = jax.scipy.linalg.solve_triangular(
+        jnp.linalg.cholesky(gram), jnp.eye(len(gram), dtype=new.dtype), lower=True
+    )
     return inverse @ new
 
 

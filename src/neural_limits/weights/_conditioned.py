@@ -255,14 +255,3 @@ def pad_core(core: Array, left: int, right: int) -> Array:
 def _fit(coordinates: Array, capacity: int) -> Array:
     """Coordinates taken before a growth, padded to the present capacity."""
     return jnp.pad(coordinates, ((0, 0), (0, capacity - coordinates.shape[1])))
-
-
-def warn_if_dense_is_cheaper(weight: ConditionedMatrix, name: str) -> None:
-    """One warning when the touched rank is so large that a dense matrix would cost less."""
-    touched = int(weight.rank_left) + int(weight.rank_right)
-    if touched > min(weight.shape) / 4:
-        warnings.warn(
-            f"{name} of shape {weight.shape} has touched rank {touched}, above a quarter of its width: a dense "
-            'matrix is likely cheaper; use weights="dense", a larger width or a larger tolerance.',
-            stacklevel=3,
-        )

@@ -1,0 +1,78 @@
+"""The touched rank against tolerance, samples and steps, and what it costs in time, memory and accuracy.
+
+Digits, ten classes, softmax, tanh, one hidden matrix, muP, rate 2, full batch. Accuracy is against the run with the
+smallest tolerance from the same seed: relative difference of the final loss and of the outliers.
+
+    python benchmarks/touched_rank.py [--quick]
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+
+import numpy as np
+from _common import FIGURES, machine, write
+from matplotlib.figure import Figure
+
+import neural_limits as nl
+
+
+def one(width: int, samples: int, steps: int, tolerance: float) -> dict[str, float | np.ndarray]:
+    """A run and what is to be compared."""
+    task = nl.tasks.digits(samples=samples)
+    begun = time.perf_counter()
+    run = nl.train(nl.MLP(1), task, nl.MuP(), nl.SGD(2.0), width=width, steps=steps, tolerance=tolerance)
+    elapsed = time.perf_counter() - begun
+    found = nl.spectra.outliers(run.weights[0])
+    return {
+        "seconds": elapsed, "loss": float(run.data.loss[-1]), "outliers": found.values, "edge": found.edge,
+        "left": run.data.rank_left.values[:, 0], "right": run.data.rank_right.values[:, 0],
+        "megabytes": run.weights[0].nbytes / 1e6,
+    }  # fmt: skip
+
+
+def main(quick: bool) -> None:
+    warnings.simplefilter("ignore", UserWarning)
+    width, steps = (4096, 40) if quick else (8192, 100)
+    tolerances = (3e-2, 1e-1) if quick else (3e-3, 1e-2, 3e-2, 1e-1)
+    samples = (16,) if quick else (4, 16, 64)
+    lines = [
+        f"Machine: {machine()}", "", f"Width {width}, {steps} steps; a dense float32 matrix holds {4 * width**2 / 1e6:.0f} MB.",
+        "", "| samples | tolerance | features | backward | MB | seconds | loss | loss, rel. diff. | outliers | outliers, max rel. diff. |",
+        "|-|-|-|-|-|-|-|-|-|-|",
+    ]  # fmt: skip
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    over_steps, over_tolerance = figure.subplots(1, 2)
+    for i, p in enumerate(samples):
+        results = {tol: one(width, p, steps, tol) for tol in tolerances}
+        best = results[tolerances[0]]
+        for j, (tol, r) in enumerate(results.items()):
+            k = min(len(r["outliers"]), len(best["outliers"]))
+            gap = np.abs(r["outliers"][:k] / best["outliers"][:k] - 1).max() if k else np.nan
+            lines.append(
+                f"| {p} | {tol:g} | {r['right'][-1]} | {r['left'][-1]} | {r['megabytes']:.0f} | {r['seconds']:.1f} | "
+                f"{r['loss']:.4g} | {r['loss'] / best['loss'] - 1:+.1e} | {len(r['outliers'])} | {gap:.1e} |"
+            )
+            print(lines[-1], flush=True)
+            total = r["left"] + r["right"]
+            over_steps.plot(np.arange(1, steps), total[1:-1], color=f"C{i}", ls=("-", "--", "-.", ":")[j % 4], lw=1)
+        totals = [r["left"][-1] + r["right"][-1] for r in results.values()]
+        over_tolerance.loglog(tolerances, totals, "o-", color=f"C{i}", label=f"{p} samples")
+    over_steps.set(xlabel="updates made", ylabel="touched rank, left + right", xscale="log", yscale="log")
+    over_steps.set_title("lines: tolerance " + ", ".join(f"{t:g}" for t in tolerances), fontsize=9)
+    over_tolerance.axhline(width / 4, color="0.5", ls=":", lw=1)
+    over_tolerance.text(
+        tolerances[0], width / 4, "a quarter of the width: dense is cheaper above", fontsize=8, va="bottom"
+    )
+    over_tolerance.set(xlabel="tolerance", ylabel="touched rank at the end")
+    over_tolerance.legend(frameon=False)
+    write("touched-rank-quick" if quick else "touched-rank", lines)
+    if not quick:
+        FIGURES.mkdir(exist_ok=True)
+        figure.savefig(FIGURES / "touched-rank.png", dpi=150)
+
+
+if __name__ == "__main__":
+    main("--quick" in sys.argv[1:])

@@ -1,0 +1,3 @@
+"""The command `neural-limits`."""
+
+from ._main import main as main

@@ -1,0 +1,129 @@
+"""`neural-limits experiments` and `neural-limits experiment`: claims, and verdicts on them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from ._errors import DONE, Failed
+from ._options import unset
+from ._output import choose_folder
+from ._progress import working
+from ._show import line, table
+
+if TYPE_CHECKING:
+    from ..experiments import Experiment as Registered
+    from ..experiments import Result
+    from ..runs import RunFolder
+
+VERDICT = ("claim", "source", "measured", "criterion", "verdict")
+
+
+def registry() -> dict[str, Registered]:
+    """All experiments by name; they import JAX and matplotlib."""
+    from .. import experiments
+
+    return experiments.registry()
+
+
+@dataclass(frozen=True)
+class Experiments:
+    """List the experiments, each with its claim, its source and the time it takes."""
+
+    def run(self) -> int:
+        """Print the list."""
+        rows = [
+            (name, e.claim, e.source, minutes(e.quick_minutes), minutes(e.full_minutes))
+            for name, e in registry().items()
+        ]
+        table("Experiments", ("name", "claim", "source", "--quick", "full"), rows, numbers=[3, 4])
+        return DONE
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Reproduce one claim: dataset, verdict, figures and a page."""
+
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
+    """The experiment; `neural-limits experiments` lists them."""
+    quick: bool = False
+    """A smaller version that takes minutes."""
+    out: Annotated[Path | None, unset("PATH", "runs/experiment-NAME-TIME")] = None
+    """The folder to write to."""
+    overwrite: bool = False
+    """Replace the run in that folder."""
+
+    def run(self) -> int:
+        """Run it; print the verdict and where the page is."""
+        from ..reports import write_experiment_report
+        from ..runs import RunFolder
+
+        chosen = self._chosen()
+        folder = RunFolder.create(choose_folder(self.out, f"experiment-{self.name}"), self.overwrite)
+        with folder.recording():
+            folder.update(kind="experiment", **self._record(chosen))
+            started = time.perf_counter()
+            result = self._result(chosen)
+            store(folder, result, time.perf_counter() - started)
+            page = write_experiment_report(folder)
+        table(f"Verdict on {self.name}", VERDICT, [verdict_cells(row) for row in result.verdict])
+        line(f"report  {page}")
+        return DONE
+
+    def _chosen(self) -> Registered:
+        from .._checks import one_of
+
+        known = registry()
+        return known[one_of("NAME", self.name, known)]
+
+    def _record(self, chosen: Registered) -> dict[str, Any]:
+        quick = " --quick" if self.quick else ""
+        return {
+            "name": self.name,
+            "claim": chosen.claim,
+            "source": chosen.source,
+            "configuration": {"quick": self.quick},
+            "command": f"neural-limits experiment {self.name}{quick}",
+        }
+
+    def _result(self, chosen: Registered) -> Result:
+        """The result; a ValueError from inside is not the user's mistake."""
+        estimate = minutes(chosen.quick_minutes if self.quick else chosen.full_minutes)
+        line(f"{self.name}: about {estimate}{'' if self.quick else '; --quick for a smaller version'}")
+        try:
+            with working(self.name) as tell:
+                return chosen.run(self.quick, tell)
+        except ValueError as error:
+            raise Failed(f"the experiment {self.name} failed: {error}") from error
+
+
+def store(folder: RunFolder, result: Result, seconds: float) -> None:
+    """Write dataset, figures, verdict and captions."""
+    from ..reports import png
+
+    folder.write_dataset("data.nc", result.data)
+    for name, figure in result.figures.items():
+        folder.write_bytes(f"{name}.png", png(figure))
+    verdict = [dict(zip(VERDICT, verdict_cells(row), strict=True)) for row in result.verdict]
+    captions = dict(result.captions)
+    folder.finish("completed", verdict=verdict, captions=captions, timing={"seconds": seconds})
+
+
+def verdict_cells(row: Any) -> tuple[str, ...]:
+    """The fields of a verdict row as text."""
+    return tuple(str(getattr(row, name)) for name in VERDICT)
+
+
+def minutes(value: float) -> str:
+    """A time as one says it.
+
+    >>> minutes(0.5), minutes(3), minutes(90)
+    ('30 s', '3 min', '1.5 h')
+    """
+    if value < 1:
+        return f"{60 * value:.0f} s"
+    return f"{value:.3g} min" if value < 60 else f"{value / 60:.2g} h"

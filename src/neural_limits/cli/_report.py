@@ -1,0 +1,31 @@
+"""`neural-limits report`: figures and page again, from data alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ._errors import DONE
+from ._show import line
+
+
+@dataclass(frozen=True)
+class Report:
+    """Rebuild the figures and the HTML page of a run or an experiment from its data."""
+
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    """The folder of the run."""
+
+    def run(self) -> int:
+        """Write the page; print its path."""
+        from ..reports import rebuild
+        from ..runs import RunFolder
+
+        folder = RunFolder.open(self.folder)
+        page = rebuild(folder)
+        line("status  " + ": ".join(filter(None, (folder.status, folder.message))))
+        line(f"report  {page}")
+        return DONE

@@ -1,0 +1,38 @@
+"""Tables and lines on stdout; no text is ever read as markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def console() -> Console:
+    """Standard output, wide enough for tables where it is not a terminal."""
+    from rich.console import Console
+
+    out = Console(highlight=False, markup=False, emoji=False)
+    if not out.is_terminal:
+        out.width = max(out.width, 120)
+    return out
+
+
+def line(text: str) -> None:
+    """One line, never wrapped, so that paths can be copied."""
+    console().print(text, soft_wrap=True)
+
+
+def table(title: str, headers: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Iterable[int] = ()) -> None:
+    """A table; columns in ``numbers`` are set to the right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    right = set(numbers)
+    drawn = Table(title=Text(title), title_justify="left", title_style="bold")
+    for i, header in enumerate(headers):
+        drawn.add_column(Text(header), justify="right" if i in right else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(str(cell)) for cell in row))
+    console().print(drawn)
