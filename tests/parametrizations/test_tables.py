@@ -91,7 +91,7 @@ def test_ntk_is_lazy() -> None:
 
 
 def test_standard_rates_are_too_large_for_wide_layers() -> None:
-    # d f = (W_out · dh) ~ √n · n^-1/2 from each of h_1 (fan-in 8: order n^-1/2) and h_3 (order n^1/2), before tanh saturates
+    # h_1 has a fixed fan-in and an output weight of order n^-1/2 behind it; h_3 sums n moves of order n^-1/2
     first, last, _ = slopes(Standard())
     assert first == pytest.approx(-0.5, abs=0.15)
     assert 0.2 < last < 0.6

@@ -48,18 +48,18 @@ def test_feature_kernels_have_the_law_of_dense_ones(ensembles: dict, assert_same
 
 
 @pytest.mark.filterwarnings("ignore:hidden weight")  # dense is cheaper at this width
-def test_each_member_is_the_run_of_its_seed(ensembles: dict) -> None:
-    for weights in ensembles:
-        data, parameters = ensembles[weights]
-        seed = int(data.seed[1])
-        run = nl.train(NETWORK, TASK, nl.MuP(gamma=2.0), OPTIMIZER, seed=seed, weights=weights, **OPTIONS)
-        np.testing.assert_allclose(data.loss.sel(seed=seed), run.data.loss, rtol=1e-9)
-        np.testing.assert_allclose(data.outputs.sel(seed=seed), run.data.outputs, atol=1e-9)
-        one = member(parameters, 1)
-        np.testing.assert_allclose(one.output, run.parameters.output, atol=1e-9)
-        assert one.hidden[0].shape == run.weights[0].shape
-        if weights == "conditioned":
-            np.testing.assert_array_equal(data.rank_left.sel(seed=seed), run.data.rank_left)
+@pytest.mark.parametrize("weights", ["dense", pytest.param("conditioned", marks=pytest.mark.slow)])
+def test_each_member_is_the_run_of_its_seed(ensembles: dict, weights: str) -> None:
+    data, parameters = ensembles[weights]
+    seed = int(data.seed[1])
+    run = nl.train(NETWORK, TASK, nl.MuP(gamma=2.0), OPTIMIZER, seed=seed, weights=weights, **OPTIONS)
+    np.testing.assert_allclose(data.loss.sel(seed=seed), run.data.loss, rtol=1e-9)
+    np.testing.assert_allclose(data.outputs.sel(seed=seed), run.data.outputs, atol=1e-9)
+    one = member(parameters, 1)
+    np.testing.assert_allclose(one.output, run.parameters.output, atol=1e-9)
+    assert one.hidden[0].shape == run.weights[0].shape
+    if weights == "conditioned":
+        np.testing.assert_array_equal(data.rank_left.sel(seed=seed), run.data.rank_left)
 
 
 def test_data_are_labelled(ensembles: dict) -> None:

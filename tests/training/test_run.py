@@ -206,7 +206,8 @@ def test_weights_that_are_not_finite_are_a_divergence_not_a_crash_of_the_records
 
 
 def test_a_touched_rank_beyond_memory_is_a_status_with_the_data_up_to_then() -> None:
-    run = trained("conditioned", optimizer=nl.SGD(lr=0.3), steps=40, tolerance=1e-6, memory=1e5)
+    network, options = nl.MLP(hidden=1), {"width": WIDTH, "steps": 40, "tolerance": 1e-6}
+    run = nl.train(network, TASK, nl.MuP(gamma=4.0), nl.SGD(lr=0.3), memory=1e5, **options)
     assert run.status == run.data.attrs["status"] == "rank_exhausted"
     assert "\n" not in run.message
     for remedy in ("touched rank", "raise `tolerance` or `memory`", "lower `width`"):

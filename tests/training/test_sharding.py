@@ -29,7 +29,8 @@ for weights, optimizer in (("conditioned", nl.SGD(lr=1.0, momentum=0.5)), ("dens
     many = nl.train(*arguments, mesh=mesh, **options)
     for run, devices in ((one, 1), (many, 8)):
         assert run.status == "completed"
-        for array in (run.parameters.input, run.weights[0].right_basis if weights == "conditioned" else run.weights[0].value):
+        weight = run.weights[0]
+        for array in (run.parameters.input, weight.right_basis if weights == "conditioned" else weight.value):
             assert len(array.sharding.device_set) == devices
             assert array.addressable_shards[0].data.shape[-1] == 64 // devices
     assert one.data.singular_value.notnull().any()
@@ -43,8 +44,9 @@ except ValueError as error:
     print(error)
 
 two = nl.weights.particle_mesh(jax.devices()[:2])
-placed = nl.weights.shard_particles({"wide": np.zeros(3), "x": jax.numpy.zeros((3, 6)), "y": jax.numpy.zeros(5)}, two, 6)
-assert isinstance(placed["wide"], np.ndarray)
+tree = {"host": np.zeros(3), "x": jax.numpy.zeros((3, 6)), "y": jax.numpy.zeros(5)}
+placed = nl.weights.shard_particles(tree, two, 6)
+assert isinstance(placed["host"], np.ndarray)
 assert placed["x"].addressable_shards[0].data.shape == (3, 3)
 assert placed["y"].addressable_shards[0].data.shape == (5,)
 """
