@@ -249,6 +249,8 @@ def test_blocks_of_more_than_sixteen_vectors() -> None:
     back, left, weight = rmatvec(weight, jnp.asarray(b))
     assert (int(weight.rank_right), int(weight.rank_left), int(weight.lost)) == (40, 40, 0)
     assert_consistent(weight)
+    images = np.corrcoef(touched(weight, "right")[1])  # drawn apart in each block of sixteen
+    assert np.abs(images - np.eye(40)).max() < 5 / 50**0.5
     dense = complete(weight, rng)
     np.testing.assert_allclose(value, a @ dense.T, atol=1e-9)
     np.testing.assert_allclose(back, b @ dense, atol=1e-9)

@@ -40,7 +40,7 @@ class Experiments:
             (name, e.claim, e.source, minutes(e.quick_minutes), minutes(e.full_minutes))
             for name, e in registry().items()
         ]
-        table("Experiments", ("name", "claim", "source", "--quick", "full"), rows, numbers=[3, 4])
+        table("Experiments", ("name", "claim", "source", "--quick", "full"), rows, numbers=[3, 4], rules=True)
         return DONE
 
 
@@ -70,7 +70,7 @@ class Experiment:
             result = self._result(chosen)
             store(folder, result, time.perf_counter() - started)
             page = write_experiment_report(folder)
-        table(f"Verdict on {self.name}", VERDICT, [verdict_cells(row) for row in result.verdict])
+        table(f"Verdict on {self.name}", VERDICT, [verdict_cells(row) for row in result.verdict], rules=True)
         line(f"report  {page}")
         return DONE
 

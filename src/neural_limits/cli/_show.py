@@ -24,13 +24,20 @@ def line(text: str) -> None:
     console().print(text, soft_wrap=True)
 
 
-def table(title: str, headers: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Iterable[int] = ()) -> None:
-    """A table; columns in ``numbers`` are set to the right."""
+def table(
+    title: str,
+    headers: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    numbers: Iterable[int] = (),
+    rules: bool = False,
+) -> None:
+    """A table; columns in ``numbers`` are set to the right; ``rules`` between rows of several lines."""
     from rich.table import Table
     from rich.text import Text
 
     right = set(numbers)
-    drawn = Table(title=Text(title), title_justify="left", title_style="bold")
+    drawn = Table(title=Text(title), title_justify="left", title_style="bold", show_lines=rules)
     for i, header in enumerate(headers):
         drawn.add_column(Text(header), justify="right" if i in right else "left", overflow="fold")
     for row in rows:

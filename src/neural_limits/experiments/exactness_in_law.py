@@ -28,9 +28,9 @@ NETWORK, SCHEME, OPTIMIZER = MLP(2, "tanh"), MuP(gamma=4.0), SGD(lr=0.3)
 OUTPUTS, SAMPLES, STEPS = 16, 8, 3
 TOLERANCE = 1e-3
 # Seeds such that a 1 % shift of a mean would stand out: fluctuations shrink as 1/√n, so narrow networks need more.
-SEEDS = {64: 6000, 256: 2000, 1024: 500}
+SEEDS = {64: 12_000, 256: 2_600, 1024: 520}
 SPECTRA = {64: 3000, 256: 300, 1024: 60}  # of these, matrices completed for their top singular value
-CHUNK = {64: 500, 256: 250, 1024: 20}
+CHUNK = {64: 1_000, 256: 200, 1024: 26}
 # Two-sample checks at this level each; with some 60 of them a false alarm somewhere has probability 6 %.
 LEVEL = 1e-3
 

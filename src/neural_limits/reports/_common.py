@@ -64,5 +64,8 @@ def pictures(folder: RunFolder, captions: Mapping[str, str]) -> list[Html]:
     found = []
     for name in names:
         key = name.removesuffix(".png")
-        found.append(image((folder.path / name).read_bytes(), str(captions.get(key, key))))
+        try:
+            found.append(image((folder.path / name).read_bytes(), str(captions.get(key, key))))
+        except ValueError:
+            raise OSError(f"{folder.path / name} is damaged (no PNG file); restore it, or run again.") from None
     return found

@@ -33,13 +33,20 @@ def write_experiment_report(folder: RunFolder) -> Path:
         parts.append(element("p", text(f"Source: {info['source']}"), kind="soft"))
     parts.append(status_line(folder))
     if info.get("verdict"):
-        parts.append(section("Verdict", verdict_table(info["verdict"])))
+        parts.append(section("Verdict", _count(info["verdict"]), verdict_table(info["verdict"])))
     figures = pictures(folder, info.get("captions", {}))
     if figures:
         parts.append(section("Figures", *figures))
     if folder.has("data.nc"):
         parts.append(section("Data", *dataset_tables(folder.read_dataset("data.nc"))))
     return folder.write_text(REPORT, page(title, *parts, *record_sections(info)))
+
+
+def _count(rows: list[Mapping[str, Any]]) -> Html:
+    """How many claims hold, fail, or stay undecided."""
+    words = [str(row.get("verdict", "")) for row in rows]
+    counts = [f"{word}: {words.count(word)}" for word in dict.fromkeys(words)]
+    return element("p", text(f"{len(rows)} claims; {', '.join(counts)}."))
 
 
 def verdict_table(rows: list[Mapping[str, Any]]) -> Html:
@@ -51,7 +58,7 @@ def verdict_table(rows: list[Mapping[str, Any]]) -> Html:
         word = str(row.get("verdict", ""))
         last = element("td", element("b", text(word)), kind=f"verdict {mood(word)}".strip())
         body.append(element("tr", *cells, last))
-    return element("div", element("table", head, element("tbody", *body)), kind="scroll")
+    return element("div", element("table", head, element("tbody", *body)), kind="scroll wide")
 
 
 def dataset_tables(data: xr.Dataset) -> list[Html]:
@@ -65,10 +72,11 @@ def dataset_tables(data: xr.Dataset) -> list[Html]:
     if single:
         parts.append(table(("value", "", "meaning"), [(n, _cell(data[n].values), _meaning(data[n])) for n in single]))
     parts += [_along(data, dimension, names) for dimension, names in lines.items()]
-    rest = [name for name in data.data_vars if data[name].ndim > 1]
+    rest = [_overview(str(name), data[name]) for name in data.data_vars if data[name].ndim > 1]
     if rest:
+        columns = 5 if any(row[-1] for row in rest) else 4  # no meanings, no column for them
         headers = ("array", "dimensions", "smallest", "largest", "meaning")
-        parts.append(table(headers, [_overview(str(name), data[name]) for name in rest], numbers=[2, 3]))
+        parts.append(table(headers[:columns], [row[:columns] for row in rest], numbers=[2, 3]))
     return parts
 
 

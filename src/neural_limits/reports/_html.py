@@ -7,8 +7,11 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import Any, NewType
 
+from ._style import DPI
+
 Html = NewType("Html", str)
 
+PNG = b"\x89PNG\r\n\x1a\n"
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 STYLE = """
@@ -27,17 +30,18 @@ p, li { max-width: 46rem; overflow-wrap: anywhere; }
 .soft, figcaption { color: var(--soft); font-size: .9rem; }
 .status { border-left: 4px solid var(--odd); background: var(--panel); padding: .55rem .8rem;
   max-width: none; }
-.status b, td.verdict b { color: var(--odd); }
-.good { border-color: var(--good); } .good b { color: var(--good) !important; }
-.bad { border-color: var(--bad); } .bad b { color: var(--bad) !important; }
+.status b, .verdict b { color: var(--odd); }
+.status.good { border-color: var(--good); } .status.bad { border-color: var(--bad); }
+.good b { color: var(--good); } .bad b { color: var(--bad); }
 .scroll { overflow-x: auto; max-width: 100%; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0;
   border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 600; white-space: nowrap; }
+.wide table { min-width: 46rem; }
 th.n, td.n { text-align: right; white-space: nowrap; }
 figure { margin: 0 0 1.8rem; }
-figure img { display: block; width: 100%; min-width: 42rem; height: auto; background: #fff; border-radius: 4px;
+figure img { display: block; max-width: max(100%, 42rem); height: auto; background: #fff; border-radius: 4px;
   padding: .4rem; }
 figcaption { margin-top: .5rem; max-width: 46rem; }
 pre { background: var(--panel); padding: .7rem .8rem; overflow-x: auto; font-size: .85rem; line-height: 1.45;
@@ -79,9 +83,12 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Ite
 
 
 def image(content: bytes, caption: str) -> Html:
-    """A PNG inside the page, and its caption."""
+    """A PNG inside the page at its own size, and its caption; ValueError for another kind of file."""
+    if not content.startswith(PNG) or len(content) < 24:
+        raise ValueError("`content` must be a PNG file.")
+    width = round(int.from_bytes(content[16:20], "big") * 96 / DPI)
     data = base64.b64encode(content).decode("ascii")
-    picture = Html(f'<img alt="{text(caption)}" src="data:image/png;base64,{data}">')
+    picture = Html(f'<img width="{width}" alt="{text(caption)}" src="data:image/png;base64,{data}">')
     return element("figure", element("div", picture, kind="scroll"), element("figcaption", text(caption)))
 
 
