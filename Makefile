@@ -25,7 +25,7 @@ $(VENV)/.docs: $(VENV)/.package
 
 demo: $(VENV)/.package  ## a network of width 16,384 on real digits, its outliers beside a dense network's
 	$(BIN)/neural-limits simulate --task digits --samples 64 --network mlp --hidden 1 --width 16384 --steps 100 \
-		--lr 2 --dense-width 1024 --out $(DEMO_OUT) --overwrite
+		--lr 2 --tolerance 0.03 --record 3,10,30,60,100 --dense-width 1024 --out $(DEMO_OUT) --overwrite
 
 test: $(VENV)/.test  ## all tests
 	$(BIN)/python -m pytest -n 2 $(ARGS)

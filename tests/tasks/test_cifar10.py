@@ -25,9 +25,7 @@ STEMS = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
 
 def batch(seed: int) -> tuple[np.ndarray, list[int]]:
     rng = np.random.default_rng(seed)
-    return rng.integers(0, 256, (K, 3072), dtype=np.uint8), [
-        int(v) for v in rng.permutation(np.arange(K) % 10)
-    ]
+    return rng.integers(0, 256, (K, 3072), dtype=np.uint8), [int(v) for v in rng.permutation(np.arange(K) % 10)]
 
 
 def python2(pixels: np.ndarray, labels: list[int], *, extra: bytes = b"") -> bytes:
@@ -42,8 +40,7 @@ def python2(pixels: np.ndarray, labels: list[int], *, extra: bytes = b"") -> byt
 
     half = len(labels) // 2
     portions = [
-        b"(" + bytes(v for label in part for v in (75, label)) + b"e"
-        for part in (labels[:half], labels[half:])
+        b"(" + bytes(v for label in part for v in (75, label)) + b"e" for part in (labels[:half], labels[half:])
     ]
     parts = [noted(b"\x80\x02}"), b"(", text(b"batch_label"), text(b"training batch 1 of 5")]
     parts += [text(b"labels"), noted(b"]"), *portions]
@@ -224,9 +221,7 @@ def test_damaged_archives_are_named(tmp_path: Path) -> None:
     for content in (whole[: len(whole) // 2], b"no archive", whole[:3000] + b"\xff" * 500 + whole[3500:]):
         archive.write_bytes(content)
         # a damaged header ends a tar: then members are missing
-        with pytest.raises(
-            ValueError, match=r"cifar-10-python.tar.gz (is truncated or damaged|lacks)"
-        ) as caught:
+        with pytest.raises(ValueError, match=r"cifar-10-python.tar.gz (is truncated or damaged|lacks)") as caught:
             cifar10(folder=tmp_path)
         assert "\n" not in str(caught.value)
     pack(archive, "py", {name: content for name, content in contents("py").items() if name != "test_batch"})
@@ -262,9 +257,7 @@ def test_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_network_is_one_line(tmp_path: Path) -> None:
     address = (tmp_path / "absent").as_uri()
-    with pytest.raises(
-        ConnectionError, match=r"could not be fetched .*; fetch it by hand and pass folder="
-    ) as caught:
+    with pytest.raises(ConnectionError, match=r"could not be fetched .*; fetch it by hand and pass folder=") as caught:
         fetch(address, tmp_path / "target", md5="0")
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []

@@ -21,9 +21,7 @@ def test_split_and_standardisation_against_scikit_learn() -> None:
     constant = data[train].std(axis=0) == 0
     assert constant.any()
     assert task.x_test is not None
-    np.testing.assert_allclose(
-        task.x_test[:, ~constant], scaler.transform(data[test])[:, ~constant], atol=1e-12
-    )
+    np.testing.assert_allclose(task.x_test[:, ~constant], scaler.transform(data[test])[:, ~constant], atol=1e-12)
     np.testing.assert_array_equal(task.x_test[:, constant], 0.0)
 
 

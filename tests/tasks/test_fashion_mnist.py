@@ -54,9 +54,7 @@ def test_contents(folder: Path, arrays: dict[str, np.ndarray]) -> None:
     np.testing.assert_array_equal(task.y[:, 0], np.where(arrays[STEMS[1]][chosen[:7]] == 5, 1, -1))
     test = np.flatnonzero(np.isin(arrays[STEMS[3]], (2, 5)))[:4]
     assert task.x_test is not None
-    np.testing.assert_allclose(
-        task.x_test, (arrays[STEMS[2]].reshape(30, 784)[test] - mean) / std, atol=1e-12
-    )
+    np.testing.assert_allclose(task.x_test, (arrays[STEMS[2]].reshape(30, 784)[test] - mean) / std, atol=1e-12)
     assert (task.name, task.loss) == ("fashion-mnist", "mse")
 
 
@@ -71,9 +69,7 @@ def test_environment_variable(folder: Path, tmp_path: Path, monkeypatch: pytest.
 def test_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NEURAL_LIMITS_DATA", raising=False)
     monkeypatch.setattr(implementation, "SYSTEM", (tmp_path / "absent",))
-    with pytest.raises(
-        FileNotFoundError, match=r"dataset-fashion-mnist.*folder=.*NEURAL_LIMITS_DATA"
-    ) as caught:
+    with pytest.raises(FileNotFoundError, match=r"dataset-fashion-mnist.*folder=.*NEURAL_LIMITS_DATA") as caught:
         fashion_mnist()
     assert "\n" not in str(caught.value)
     assert found()["fashion-mnist"] is None
@@ -86,9 +82,7 @@ def test_a_folder_given_is_the_only_one(tmp_path: Path) -> None:
 
 def test_one_file_missing(folder: Path) -> None:
     (folder / STEMS[3]).unlink()
-    with pytest.raises(
-        FileNotFoundError, match=r"has no t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"has no t10k-labels-idx1-ubyte or t10k-labels-idx1-ubyte.gz"):
         fashion_mnist(folder=folder)
 
 

@@ -226,6 +226,16 @@ def test_duplicates_and_zeros_take_one_direction_and_none() -> None:
     np.testing.assert_array_equal(near[2], 0)
 
 
+def test_vectors_almost_in_the_basis_leave_it_orthonormal() -> None:
+    # what is new of them is 1e-5 of their size, so that one projection alone would leave errors of 1e-11
+    rng = np.random.default_rng(9)
+    weight, (a, _), (b, _) = touch(create(), rng)
+    _, _, weight = matvec(weight, jnp.asarray(a + 1e-5 * rng.standard_normal(a.shape)))
+    _, _, weight = rmatvec(weight, jnp.asarray(b + 1e-5 * rng.standard_normal(b.shape)))
+    assert (int(weight.rank_right), int(weight.rank_left)) == (6, 6)
+    assert_consistent(weight, atol=1e-13)
+
+
 @pytest.mark.parametrize("dtype", [jnp.float64, jnp.float32])
 def test_the_smallest_tolerance_survives_duplicates_and_near_duplicates(dtype: jnp.dtype) -> None:
     # whitening divides by the tolerance what the Gram matrix knows to √eps only

@@ -39,6 +39,11 @@ class Prepared:
         return self.options.dense_width or 0
 
 
+def _gamma(options: Simulate) -> float:
+    """The output scale; by default one at which the task's weights learn enough to show outliers."""
+    return options.gamma if options.gamma is not None else 4.0 if options.task == "toy" else 1.0
+
+
 def prepare(options: Simulate) -> Prepared:
     """Check the options and build task, network and optimizer; nothing is written.
 
@@ -48,7 +53,7 @@ def prepare(options: Simulate) -> Prepared:
     width, steps = positive_int("width", options.width), positive_int("steps", options.steps, least=0)
     positive_int("seed", options.seed, least=0)
     network = MLP(options.hidden, options.activation)
-    parametrization = PARAMETRIZATIONS[options.parametrization](options.gamma, options.sigma_w)
+    parametrization = PARAMETRIZATIONS[options.parametrization](_gamma(options), options.sigma_w)
     optimizer = _optimizer(options)
     if options.tolerance is not None:
         check_tolerance(options.tolerance, np.dtype(options.dtype))

@@ -41,8 +41,8 @@ class Simulate:
     """Neurons in each hidden layer."""
     parametrization: Literal["mup", "ntk", "standard"] = "mup"
     """How multipliers, initial deviations and rates depend on width."""
-    gamma: float = 4.0  # at 1 the toy's weights learn too little to show an outlier
-    """Output scale: the readout is divided by it. Larger values learn more features."""
+    gamma: Annotated[float | None, unset("FLOAT", "4 for toy, else 1")] = None
+    """Output scale: the readout is divided by it. Larger values learn more features; at 1 the toy shows no outlier."""
     sigma_w: float = 1.0
     """Initial standard deviation of hidden weights, times the square root of the width."""
 

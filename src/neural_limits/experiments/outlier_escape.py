@@ -29,14 +29,14 @@ from ._experiment import Experiment, Mean, Result, Say, Verdict, decide, mean_of
 
 SOURCE = "arXiv 2605.07870; docs/theory.md"
 WIDE, NARROW, DENSE_ESCAPE = 16_000, 1_024, 2_000
-ESCAPE_LR, ESCAPE_STEPS = 0.03, tuple(range(14, 40))
+ESCAPE_LR, ESCAPE_STEPS = 0.03, tuple(range(16, 34))
 ESCAPE_REFERENCE = {0: (23.9, 24.3), 1: (19.6, 20.1)}  # two independent codes, width 16,000
 DETECTION_ALARM = 0.05  # a dense matrix is said to have an outlier above the 95 % Tracy-Widom level
 
 
 def run(quick: bool, say: Say) -> Result:
     """Cases a and b, escape steps, overlaps, independent spikes, and untrained matrices."""
-    seeds = 4 if quick else 16
+    seeds = 4 if quick else 12
     tables, verdict = [], []
     for case in (case_a(), case_b()):
         say(f"case {case.name}: {seeds} seeds at width {WIDE} conditioned, {NARROW} conditioned and dense")
@@ -44,7 +44,7 @@ def run(quick: bool, say: Say) -> Result:
         tables.append(table)
         verdict += _case_verdicts(case, table)
     say("escape steps: conditioned at width 16,000, dense at 2,000")
-    escape = escape_table(4 if quick else 12, 2 if quick else 4)
+    escape = escape_table(4 if quick else 16, 2)
     verdict += _escape_verdicts(escape)
     draws = 40 if quick else 200
     say(f"untrained matrices: {draws} draws of each form")

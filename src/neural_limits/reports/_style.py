@@ -80,7 +80,7 @@ def legend(figure: Figure, axes: Sequence[Axes], columns: int = 4) -> None:
     if entries:
         figure.legend(
             list(entries.values()), list(entries), loc="outside upper center",
-            ncols=min(columns, len(entries)), frameon=False, fontsize=SMALL,
+            ncols=min(columns if figure.get_figwidth() >= WIDTH else 2, len(entries)), frameon=False, fontsize=SMALL,
         )  # fmt: skip
 
 
