@@ -15,10 +15,10 @@ import warnings
 
 import jax
 import numpy as np
-from _common import FIGURES, machine, write
 from matplotlib.figure import Figure
 
 import neural_limits as nl
+from _common import FIGURES, machine, write
 from neural_limits.training._loop import advance
 from neural_limits.training._setup import prepare
 
@@ -66,7 +66,7 @@ def loop_bytes(width: int, weights: str, tolerance: float) -> int:
 def compare(widths: list[int], tolerance: float) -> list[str]:
     """The table of ratios."""
     lines = [
-        f"| width | tolerance | dense (s) | conditioned (s) | times faster | dense weights (MB) | conditioned (MB) "
+        "| width | tolerance | dense (s) | conditioned (s) | times faster | dense weights (MB) | conditioned (MB) "
         "| times less | loop, times less | touched rank |",
         "|-|-|-|-|-|-|-|-|-|-|",
     ]

@@ -13,10 +13,10 @@ import time
 import warnings
 
 import numpy as np
-from _common import FIGURES, machine, write
 from matplotlib.figure import Figure
 
 import neural_limits as nl
+from _common import FIGURES, machine, write
 
 
 def one(width: int, samples: int, steps: int, tolerance: float) -> dict[str, float | np.ndarray]:
@@ -39,10 +39,14 @@ def main(quick: bool) -> None:
     tolerances = (3e-2, 1e-1) if quick else (3e-3, 1e-2, 3e-2, 1e-1)
     samples = (16,) if quick else (4, 16, 64)
     lines = [
-        f"Machine: {machine()}", "", f"Width {width}, {steps} steps; a dense float32 matrix holds {4 * width**2 / 1e6:.0f} MB.",
-        "", "| samples | tolerance | features | backward | MB | seconds | loss | loss, rel. diff. | outliers | outliers, max rel. diff. |",
+        f"Machine: {machine()}",
+        "",
+        f"Width {width}, {steps} steps; a dense float32 matrix holds {4 * width**2 / 1e6:.0f} MB.",
+        "",
+        "| samples | tolerance | features | backward | MB | seconds | loss | loss, rel. diff. | outliers "
+        "| outliers, max rel. diff. |",
         "|-|-|-|-|-|-|-|-|-|-|",
-    ]  # fmt: skip
+    ]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     over_steps, over_tolerance = figure.subplots(1, 2)
     for i, p in enumerate(samples):

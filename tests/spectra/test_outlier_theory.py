@@ -160,7 +160,7 @@ def test_order_parameters_give_the_same_roots_as_vectors():
     object.__setattr__(weight, "rank_left", jnp.asarray(2))
     expected = find_roots(known_block(weight, bulk="limit"), 2.0 + 1e-6).values
     found = outliers_from_order_parameters(order, margin=5e-7).values
-    assert len(expected) >= 1 and len(found) == len(expected)
+    assert len(found) == len(expected) >= 1
     np.testing.assert_allclose(found, expected, rtol=1e-8)
     np.testing.assert_allclose(found[0], np.linalg.norm(m0 + b.T @ s @ a / n, 2), rtol=0.02)
 

@@ -55,7 +55,8 @@ def _title(folder: RunFolder, info: Mapping[str, Any], data: xr.Dataset) -> str:
         return folder.path.name
     network = configuration.get("network", "network")
     layers = data.sizes.get("layer", 0)
-    return f"{configuration['task']}: {network} of width {data.attrs['width']}, {layers} hidden weight matri{'x' if layers == 1 else 'ces'}"
+    matrices = "matrix" if layers == 1 else "matrices"
+    return f"{configuration['task']}: {network} of width {data.attrs['width']}, {layers} hidden weight {matrices}"
 
 
 def _summary(info: Mapping[str, Any], data: xr.Dataset, dense: xr.Dataset | None) -> Html:
