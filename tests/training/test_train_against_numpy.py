@@ -134,8 +134,8 @@ def initial_operator(trained: Any, std: float) -> np.ndarray:
 
 GROWING = "momentum, decay, batches"  # the touched rank outgrows the first buffers (64 directions), momentum with it
 CONDITIONED_CASES = {
-    GROWING: (nl.SGD(lr=0.3, momentum=0.7, weight_decay=0.1), 1, 80, 24, 3),
-    "gradient descent, two layers": (nl.SGD(lr=0.5), 2, 64, 8, None),
+    GROWING: (nl.SGD(lr=0.3, momentum=0.7, weight_decay=0.1), 2, 80, 24, 3),
+    "gradient descent": (nl.SGD(lr=0.5), 1, 64, 8, None),
 }
 
 
