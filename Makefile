@@ -28,10 +28,10 @@ demo: $(VENV)/.package  ## a network of width 16,384 on real digits, its outlier
 		--lr 2 --tolerance 0.03 --record 3,10,30,60,100 --dense-width 1024 --out $(DEMO_OUT) --overwrite
 
 test: $(VENV)/.test  ## all tests
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-fast: $(VENV)/.test  ## without the tests marked slow
-	$(BIN)/python -m pytest -n 2 -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -32,9 +32,9 @@ def dataset(state: State, order: Any, task: Task, records: Records, weights: str
     return data
 
 
-def ensemble_dataset(state: State, seeds: Sequence[int], task: Task, weights: str) -> xr.Dataset:
+def ensemble_dataset(state: State, seeds: Sequence[int], task: Task, order: Any, weights: str) -> xr.Dataset:
     """loss, outputs and ranks over seeds and steps."""
-    data = history_dataset(state, ("seed",), task, None, weights)
+    data = history_dataset(state, ("seed",), task, order, weights)
     return data.assign_coords(seed=list(seeds))
 
 

@@ -145,7 +145,8 @@ def _observe(state: State, step: Array, order: Array | None, *, setting: Setting
     x, y = _batch(setting, order, step)
     outputs, _, parameters = plan.network.forward(state.parameters, x, setting.rules)
     loss, _ = loss_named(plan.loss)(outputs, y)
-    return state._replace(history=_record(state.history, step, loss, outputs, parameters))
+    history = _record(state.history, step, loss, outputs, parameters)
+    return state._replace(parameters=parameters, history=history)
 
 
 def _batch(setting: Setting, order: Array | None, step: Array) -> tuple[Array, Array]:

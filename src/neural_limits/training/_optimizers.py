@@ -151,13 +151,15 @@ class Adam(Optimizer):
         first = jax.tree.map(lambda m, g: numbers.first * m + (1 - numbers.first) * g, first, full)
         second = jax.tree.map(lambda v, g: numbers.second * v + (1 - numbers.second) * g**2, second, full)
         steps = steps + 1
-        bias1, bias2 = 1 - numbers.first**steps, 1 - numbers.second**steps
+        time = steps.astype(parameters.input.dtype)
+        bias1, bias2 = 1 - numbers.first**time, 1 - numbers.second**time
         keep = 1 - numbers.lr * numbers.decay
 
         def moved(w: Array, m: Array, v: Array, rule: LayerRule) -> Array:
             # W ← keep W - lr rate m̂/(√v̂ + ε) with W the weight under the multiplier; hidden weights are held as
-            # operators (multiplier · W), for which the step is multiplied once
-            return keep * w - numbers.lr * rule.rate_adam * (m / bias1) / (jnp.sqrt(v / bias2) + numbers.epsilon)
+            # operators (multiplier · W): there the step is multiplied once, and gradients lack one multiplier
+            epsilon = numbers.epsilon / rule.multiplier if rule is hidden_rule else numbers.epsilon
+            return keep * w - numbers.lr * rule.rate_adam * (m / bias1) / (jnp.sqrt(v / bias2) + epsilon)
 
         hidden_rule = rules.hidden._replace(rate_adam=rules.hidden.rate_adam * rules.hidden.multiplier)
         hidden = tuple(

@@ -77,6 +77,10 @@ def prepare(
     rules = parametrization.rules(width, task.inputs)
     one = not isinstance(seeds, Sequence)
     numbers = [positive_int("seed", s, least=0) for s in (seeds if isinstance(seeds, Sequence) else [seeds])]
+    if not numbers:
+        raise ValueError("`seeds` must hold at least one seed.")
+    if max(numbers) >= 2**32:
+        raise ValueError(f"`seed` must be below 2**32; got {max(numbers)}.")
     keys = jax.vmap(jax.random.key)(np.array(numbers, np.uint32))
     parameters = initial_parameters(keys[0] if one else keys, rules, network, (task.inputs, task.outputs, width), form)
     order = _stacked([batch_order(task.samples, batch, steps, s) for s in numbers], one)

@@ -7,12 +7,14 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jax.sharding import Mesh
 
+from .._checks import positive_float
 from ..networks import MLP, Parameters
 from ..parametrizations import Parametrization
 from ..tasks import Task
@@ -76,6 +78,8 @@ def train(
         network, task, parametrization, optimizer, width=width, steps=steps, weights=weights, seeds=seed,
         tolerance=tolerance, batch=batch, dtype=dtype,
     )  # fmt: skip
+    if memory is not None:
+        positive_float("memory", memory)
     stops = check_steps("record", record, steps)
     looks = check_steps("watch_steps", record if watch_steps is None else watch_steps, steps)
     records = Records(ready.state.parameters, stops)
@@ -132,7 +136,7 @@ def train_ensemble(
     state, status, message = _steps(
         ready.state, ready.setting, ready.plan, steps, (), lambda step, parameters: None, memory, None
     )
-    data = ensemble_dataset(state, seeds, task, weights)
+    data = ensemble_dataset(state, seeds, task, ready.setting.order, weights)
     data.attrs.update(ready.settings, status=status, message=message)
     return data, state.parameters
 
@@ -156,7 +160,7 @@ def _steps(
     vectors = setting.x.shape[0] if setting.order is None else setting.order.shape[-1]
     step, chunk = 0, steps if report is None else 1
     while True:
-        if step in stops:
+        if step in stops and _finite(state.parameters):  # else the next loss says so
             take(step, state.parameters)
         target = min([stop for stop in (*stops, steps) if stop > step], default=step)
         begun = time.perf_counter()
@@ -185,6 +189,13 @@ def _observe_with_room(state: State, step: int, setting: Setting, plan: Plan, ve
     if not all(bool(np.all(w.has_room(vectors))) for w in conditioned):
         state = grow(state, vectors)
     return observe(state, _int(step), setting, plan)
+
+
+def _finite(parameters: Parameters) -> bool:
+    """Whether the squares of all weights are finite, as the records' decompositions need."""
+    return all(
+        bool(jnp.isfinite(jnp.vdot(x, x))) for x in jax.tree.leaves(eqx.filter(parameters, eqx.is_inexact_array))
+    )
 
 
 def _int(value: int) -> jax.Array:

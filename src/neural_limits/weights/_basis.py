@@ -76,8 +76,8 @@ def look(side: Side, other: Side, vectors: Float[Array, "m p"], key: Array, tole
 
     def append(j: Array, carry: tuple[Side, Array, Array]) -> tuple[Side, Array, Array]:
         side, coordinates, residual = carry
-        active = j * block + jnp.arange(block) < count
-        mix = lax.dynamic_slice_in_dim(directions, j * block, block) * active[:, None]
+        active = j * block + jnp.arange(block, dtype=count.dtype) < count
+        mix = jnp.where(active[:, None], lax.dynamic_slice_in_dim(directions, j * block, block), 0)
         new = _orthonormal(side.basis, mix @ (residual * unit), active)
         image = _draw(other, new, active, jax.random.fold_in(key, j))
         along = residual @ new.T
@@ -99,7 +99,9 @@ def _directions(residual: Float[Array, "m p"], tolerance: float) -> tuple[Float[
     m = residual.shape[0]
     eigenvalues, eigenvectors = jnp.linalg.eigh(residual @ residual.T)
     eigenvalues, eigenvectors = eigenvalues[::-1], eigenvectors[:, ::-1]
-    keep = eigenvalues > tolerance**2
+    # the Gram matrix is known to rounding: below that an eigenvalue belongs to no direction (duplicated vectors)
+    rounding = 4 * jnp.finfo(residual.dtype).eps * jnp.sum(eigenvalues)
+    keep = eigenvalues > jnp.maximum(tolerance**2, rounding)
     whitening = lax.rsqrt(jnp.where(keep, eigenvalues, 1.0))[:, None] * eigenvectors.T
     return jnp.pad(whitening, ((0, room_needed(m) - m), (0, 0))), jnp.sum(keep, dtype=jnp.int32)
 
@@ -117,6 +119,7 @@ def _orthonormal(basis: Float[Array, "r p"], new: Float[Array, "b p"], active: A
 
 def _draw(other: Side, new: Float[Array, "b p"], active: Array, key: Array) -> Float[Array, "b n"]:
     """W q for new directions q, in its conditional law given the other side."""
-    fresh = jax.random.normal(key, (new.shape[0], other.basis.shape[1]), new.dtype) * active[:, None]
+    fresh = jax.random.normal(key, (new.shape[0], other.basis.shape[1]), new.dtype)
+    fresh = jnp.where(active[:, None], fresh, 0)
     known = inner(other.image, new) - inner(other.basis, fresh)
     return fresh + known @ other.basis
