@@ -64,7 +64,9 @@ def test_digits_at_small_size():
     run = digits_outliers._full_batch(1, 2.0, 30, 20, 256, "dense", (10, 30))
     assert run.status == "completed"
     assert digits_outliers._count(run, 0) >= 5
-    data = digits_outliers._table({"dense 256": run, "dense 257": run}, 1)
+    fewer = digits_outliers._full_batch(1, 2.0, 30, 20, 256, "dense", (3, 10))  # fewer outliers, other records
+    data = digits_outliers._table({"dense 256": run, "dense 257": fewer}, 1)
+    assert data.singular_value_1.sizes["mode_1"] == run.data.sizes["mode"]
     assert data.loss_1.dims == ("run", "step_1")
     assert digits_outliers._figure(data, 1).axes
     assert digits_outliers._gaps(run, run, 0) == 0
