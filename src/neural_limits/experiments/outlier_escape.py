@@ -283,7 +283,7 @@ def _outlier_figure(data: xr.Dataset) -> Figure:
         )
         axis.plot(np.arange(len(keys)), baseline, "x", color="0.4", label="independent spikes")
         axis.axhline(2.0, ls="--", color="0.5", lw=1)
-        axis.text(len(keys) - 0.5, 2.0, "edge ", ha="right", va="bottom", color="0.4")
+        axis.text(len(keys) - 0.9, 2.0, "edge", ha="right", va="bottom", color="0.4")
         axis.set_xticks(np.arange(len(keys)), [str(k).replace(", ", "\n") for k in keys], fontsize=8)
         axis.set_title(f"case {name}")
         axis.set_ylabel("outlier singular value σ")
