@@ -27,7 +27,7 @@ from ._record import Records, Watch
 from ._run import Run
 from ._setup import check_steps, prepare
 
-TOLERANCE = 1e-2  # outliers within 0.1 % and losses within 1 %; see docs/touched-rank.md
+TOLERANCE = 1e-2  # provisional: docs/touched-rank.md says what it was chosen from
 REPORT_SECONDS = 0.5  # between calls of `progress`
 
 Report = Callable[[int, int, float], None]
