@@ -43,6 +43,7 @@ types: $(VENV)/.test
 bench: $(VENV)/.package  ## benchmarks/, all or with ARGS=--quick
 	$(BIN)/python benchmarks/speed.py $(ARGS)
 	$(BIN)/python benchmarks/touched_rank.py $(ARGS)
+	$(BIN)/python benchmarks/products.py $(ARGS)
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html

@@ -25,8 +25,8 @@ def run(quick: bool, say: Say) -> Result:
     """Full batch on wide conditioned and dense networks; mini-batches on dense networks; classes minus one."""
     samples, wide, dense = (64, 4096, (1024,)) if quick else (100, 16384, (1024, 4096))
     tables, verdict = [], []
-    for hidden, lr, steps in ((1, 2.0, 60 if quick else 100), (2, 1.0, 30)):
-        record = tuple(s for s in (3, 10, 20, 40, 60, 100) if s <= steps)
+    for hidden, lr, steps in ((1, 2.0, 60 if quick else 300), (2, 1.0, 30 if quick else 100)):
+        record = tuple(s for s in (3, 10, 20, 30, 60, 100, 200, 300) if s <= steps)
         runs: dict[str, Run] = {}
         for width, form in ((wide, "conditioned"), *((w, "dense") for w in dense)):
             say(f"{hidden} hidden, {samples} samples, {steps} steps: {form} at width {width}")
