@@ -45,6 +45,8 @@ NOTATION: dict[str, Symbol] = {
     ),
     "rank_left": Symbol("r_B", "touched directions on the left (backward vectors)", "1"),
     "rank_right": Symbol("r_A", "touched directions on the right (features)", "1"),
+    "feature_kernel": Symbol("Φ", "mean over neurons of φ(h) φ(h) for two (step, sample) pairs", "1"),
+    "gradient_kernel": Symbol("G", "mean over neurons of g g for two (step, sample) pairs, g = n ∂f/∂h", "1"),
     "discarded": Symbol("δ²", "largest relative squared norm left outside the basis so far", "1"),
 }
 

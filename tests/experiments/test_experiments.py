@@ -9,7 +9,10 @@ from neural_limits.experiments._experiment import Mean, decide, mean_of, standar
 
 def test_registry_names_claims_and_times():
     experiments = registry()
-    assert list(experiments) == ["outlier-escape", "exactness-in-law", "digits-outliers"]
+    assert list(experiments) == [
+        "outlier-escape", "exactness-in-law", "digits-outliers", "infinite-depth", "coupling", "nondegeneracy",
+        "gradient-independence", "two-layer-blocks",
+    ]  # fmt: skip
     for experiment in experiments.values():
         assert experiment.claim.endswith(".")
         assert 0 < experiment.quick_minutes < experiment.full_minutes

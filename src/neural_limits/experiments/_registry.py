@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from ._experiment import Experiment
+from .coupling import COUPLING
 from .digits_outliers import DIGITS_OUTLIERS
 from .exactness_in_law import EXACTNESS_IN_LAW
+from .gradient_independence import GRADIENT_INDEPENDENCE
+from .infinite_depth import INFINITE_DEPTH
+from .nondegeneracy import NONDEGENERACY
 from .outlier_escape import OUTLIER_ESCAPE
+from .two_layer_blocks import TWO_LAYER_BLOCKS
 
 
 def registry() -> dict[str, Experiment]:
@@ -14,5 +19,8 @@ def registry() -> dict[str, Experiment]:
     >>> "outlier-escape" in registry()
     True
     """
-    experiments = (OUTLIER_ESCAPE, EXACTNESS_IN_LAW, DIGITS_OUTLIERS)
+    experiments = (
+        OUTLIER_ESCAPE, EXACTNESS_IN_LAW, DIGITS_OUTLIERS, INFINITE_DEPTH, COUPLING, NONDEGENERACY,
+        GRADIENT_INDEPENDENCE, TWO_LAYER_BLOCKS,
+    )  # fmt: skip
     return {experiment.name: experiment for experiment in experiments}

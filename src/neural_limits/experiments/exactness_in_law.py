@@ -26,9 +26,10 @@ from ._experiment import Experiment, Mean, Result, Say, Verdict, decide, mean_of
 SOURCE = "Bolthausen's conditioning; docs/theory.md"
 NETWORK, SCHEME, OPTIMIZER = MLP(2, "tanh"), MuP(gamma=4.0), SGD(lr=0.3)
 OUTPUTS, SAMPLES, STEPS = 16, 8, 3
+INITIAL_OUTPUTS = 256  # for the variance at the start alone, which many independent readouts resolve cheaply
 TOLERANCE = 1e-3
 # Seeds such that a 1 % shift of a mean would stand out: fluctuations shrink as 1/√n, so narrow networks need more.
-SEEDS = {64: 12_000, 256: 2_600, 1024: 520}
+SEEDS = {64: 12_000, 256: 3_200, 1024: 728}
 SPECTRA = {64: 3000, 256: 300, 1024: 60}  # of these, matrices completed for their top singular value
 CHUNK = {64: 1_000, 256: 200, 1024: 26}
 # Two-sample checks at this level each; with some 60 of them a false alarm somewhere has probability 6 %.
@@ -73,8 +74,7 @@ def observables(form: str, width: int, seeds: int, spectra: int) -> dict[str, nd
         now = {
             "loss, step 1": data.loss.values[:, 1],
             f"loss, step {STEPS}": data.loss.values[:, STEPS],
-            # outputs have mean zero at the start, so their mean square is the variance
-            "output variance, step 0": (outputs[:, 0] ** 2).mean((1, 2)),
+            "output variance, step 0": _initial_variance(form, width, seed_list),
             f"output mean square, step {STEPS}": (outputs[:, STEPS] ** 2).mean((1, 2)),
             f"feature kernel, diagonal, step {STEPS}": kernel[:, range(SAMPLES), range(SAMPLES)].mean(1),
             f"feature kernel, mean square, step {STEPS}": (kernel**2).mean((1, 2)),
@@ -86,6 +86,15 @@ def observables(form: str, width: int, seeds: int, spectra: int) -> dict[str, nd
         for name, value in now.items():
             parts.setdefault(name, []).append(value.astype(float))
     return {name: np.concatenate(value) for name, value in parts.items()}
+
+
+def _initial_variance(form: str, width: int, seeds: list[int]) -> ndarray:
+    """Mean square of the untrained outputs, which have mean zero, over samples and many outputs."""
+    task = toy(samples=SAMPLES, inputs=8, outputs=INITIAL_OUTPUTS, seed=7)
+    data, _ = train_ensemble(
+        NETWORK, task, SCHEME, width=width, steps=0, seeds=seeds, weights=form, tolerance=TOLERANCE
+    )
+    return (data.outputs.values[:, 0] ** 2).mean((1, 2))
 
 
 @partial(jax.jit, static_argnames="network")
@@ -119,7 +128,7 @@ def _tops(parameters: Parameters, form: str, count: int) -> ndarray:
             if isinstance(weight, ConditionedMatrix):
                 matrix = np.asarray(_complete(weight, jax.random.fold_in(jax.random.key(99), 2 * i + layer)))
             else:
-                matrix = np.asarray(weight.value)  # type: ignore[attr-defined]
+                matrix = np.asarray(weight.value)  # type: ignore[union-attr]
             tops[i, layer] = top_singular_values(matrix, 1)[0]
     return tops
 

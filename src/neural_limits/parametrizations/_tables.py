@@ -46,11 +46,13 @@ class LayerRule(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """The rows of one table at a given width."""
+    """The rows of one table at a given width and depth."""
 
     input: LayerRule
     hidden: LayerRule
     output: LayerRule
+    branch: float = 1.0  # factor of a residual block before it is added to the stream
+    inner_rate: float = 1.0  # rate of the first layer of a two-layer block, relative to the hidden rate
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,17 @@ class Parametrization(abc.ABC):
         positive_float("gamma", self.gamma)
         positive_float("sigma_w", self.sigma_w)
 
-    def rules(self, width: int, inputs: int) -> Rules:
-        """The table at this width and input dimension.
+    def rules(self, width: int, inputs: int, depth: int = 1) -> Rules:
+        """The table at this width, input dimension and depth (residual blocks).
 
         >>> MuP(gamma=2.0).rules(width=100, inputs=4).output
         LayerRule(multiplier=0.005, std=1.0, rate=400.0, rate_adam=1.0)
         """
-        return self._rules(float(positive_int("width", width)), float(positive_int("inputs", inputs)))
+        positive_int("depth", depth)
+        return self._rules(float(positive_int("width", width)), float(positive_int("inputs", inputs)), float(depth))
 
     @abc.abstractmethod
-    def _rules(self, n: float, d: float) -> Rules: ...
+    def _rules(self, n: float, d: float, depth: float) -> Rules: ...
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class MuP(Parametrization):
     Source: Yang & Hu 2021 (Tensor Programs IV), in the mean-field form.
     """
 
-    def _rules(self, n: float, d: float) -> Rules:
+    def _rules(self, n: float, d: float, depth: float) -> Rules:
         g = self.gamma
         return Rules(
             input=LayerRule(d**-0.5, 1.0, g**2 * n),
@@ -96,10 +99,46 @@ class MuP(Parametrization):
 
 
 @dataclass(frozen=True)
+class DepthMuP(MuP):
+    """muP for residual networks of any depth L: blocks are multiplied by L^-b, hidden rates by L^(2b - 1).
+
+    ``branch_exponent`` b = 1/2 is depth-muP, with a random limit as L → ∞ (Neural Feature Dynamics); b = 1
+    has hidden rates η L and a deterministic one (as in CompleteP). ``inner_exponent`` α multiplies the rate of
+    the first layer of two-layer blocks by L^α. ValueError for exponents that are not finite or negative.
+
+    >>> DepthMuP().rules(width=100, inputs=4, depth=16).branch
+    0.25
+    >>> DepthMuP(branch_exponent=1.0).rules(width=100, inputs=4, depth=16).hidden.rate
+    16.0
+
+    Source: Bordelon et al. 2023, Yang et al. 2023 (Tensor Programs VI), arXiv 2512.21075.
+    """
+
+    branch_exponent: float = 0.5
+    inner_exponent: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        positive_float("branch_exponent", self.branch_exponent, zero=True)
+        positive_float("inner_exponent", self.inner_exponent, zero=True)
+
+    def _rules(self, n: float, d: float, depth: float) -> Rules:
+        rules = super()._rules(n, d, depth)
+        hidden = rules.hidden
+        b = self.branch_exponent
+        rate, rate_adam = hidden.rate * depth ** (2 * b - 1), hidden.rate_adam * depth ** (b - 1)
+        return rules._replace(
+            hidden=hidden._replace(rate=rate, rate_adam=rate_adam),
+            branch=depth**-b,
+            inner_rate=depth**self.inner_exponent,
+        )
+
+
+@dataclass(frozen=True)
 class NTK(Parametrization):
     """Neural tangent parametrization: lazy as the width grows. Source: Jacot et al. 2018."""
 
-    def _rules(self, n: float, d: float) -> Rules:
+    def _rules(self, n: float, d: float, depth: float) -> Rules:
         g = self.gamma
         return Rules(
             input=LayerRule(d**-0.5, 1.0, g**2),
@@ -112,7 +151,7 @@ class NTK(Parametrization):
 class Standard(Parametrization):
     """Standard (fan-in) parametrization with one rate for all layers; stable rates shrink as 1/n."""
 
-    def _rules(self, n: float, d: float) -> Rules:
+    def _rules(self, n: float, d: float, depth: float) -> Rules:
         g = self.gamma
         return Rules(
             input=LayerRule(1.0, d**-0.5, g**2),

@@ -4,6 +4,7 @@ from ._optimizers import SGD as SGD
 from ._optimizers import Adam as Adam
 from ._record import Watch as Watch
 from ._run import Run as Run
+from ._setup import prepare as prepare
 from ._train import member as member
 from ._train import train as train
 from ._train import train_ensemble as train_ensemble

@@ -12,6 +12,7 @@ from numpy import ndarray
 from .._notation import attributes
 from ..spectra import bulk_edge
 from ..tasks import Task
+from ..weights import DecoupledMatrix, matrices
 from ._loop import State
 from ._record import Records
 
@@ -26,8 +27,9 @@ def dataset(state: State, order: Any, task: Task, records: Records, weights: str
             {"long_name": "sample of each batch row"},
         )
         data.loss.attrs["long_name"] = "loss of the batch before the step's update"
-    data = data.merge(spectra_dataset(records, len(state.parameters.hidden)))
-    edges = [bulk_edge(w)[0] for w in state.parameters.hidden]  # type: ignore[arg-type]
+    hidden = matrices(state.parameters.hidden)
+    data = data.merge(spectra_dataset(records, len(hidden)))
+    edges = [np.nan if isinstance(w, DecoupledMatrix) else bulk_edge(w)[0] for w in hidden]  # type: ignore[arg-type]
     data["edge"] = ("layer", np.array(edges, float), attributes("edge"))
     return data
 

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
-from ..networks import MLP, Parameters
+from ..networks import Network, Parameters
 from ..parametrizations import Rules
-from ..weights import ConditionedMatrix, pad_core
+from ..weights import pad_core, resize, with_bases
 from ._losses import loss_named
 from ._optimizers import Numbers, Optimizer
 
@@ -55,7 +55,7 @@ class Setting(NamedTuple):
 class Plan(NamedTuple):
     """What the compiled code depends on."""
 
-    network: MLP
+    network: Network
     loss: str
     optimizer: type[Optimizer]
     batched: bool  # a leading axis of seeds
@@ -136,8 +136,9 @@ def _step(state: State, step: Array, order: Array | None, *, setting: Setting, p
     gradients, parameters = plan.network.backward(parameters, trace, chi, setting.rules)
     history = _record(state.history, step, loss, outputs, parameters)
     parameters, optimizer = plan.optimizer.update(
-        parameters, state.optimizer, gradients, setting.numbers, setting.rules
-    )
+        parameters, state.optimizer, gradients, setting.numbers, setting.rules,
+        plan.network.hidden_rates(setting.rules),
+    )  # fmt: skip
     return State(parameters, optimizer, history)
 
 
@@ -157,27 +158,28 @@ def _batch(setting: Setting, order: Array | None, step: Array) -> tuple[Array, A
 
 
 def _record(history: History, step: Array, loss: Array, outputs: Array, parameters: Parameters) -> History:
-    weights = [w for w in parameters.hidden if isinstance(w, ConditionedMatrix)]
-    now = (
-        loss,
-        outputs,
-        [w.rank_left for w in weights],
-        [w.rank_right for w in weights],
-        [w.discarded for w in weights],
-    )
+    weights = with_bases(parameters.hidden)
+    per_layer = [
+        jnp.concatenate([jnp.zeros(0), *(jnp.ravel(w_of) for w_of in quantity)])
+        for quantity in (
+            [w.rank_left for w in weights],
+            [w.rank_right for w in weights],
+            [w.discarded for w in weights],
+        )
+    ]
+    now = (loss, outputs, *per_layer)
     return History(*(old.at[step].set(jnp.asarray(new, old.dtype)) for old, new in zip(history, now, strict=True)))
 
 
 def grow(state: State, vectors: int) -> State:
     """Room for one more step in every basis, the same capacity in every layer (fewer compilations)."""
-    conditioned = [w for w in state.parameters.hidden if isinstance(w, ConditionedMatrix)]
-    needed = [w.capacities_for(vectors) for w in conditioned]
+    needed = [w.capacities_for(vectors) for w in with_bases(state.parameters.hidden)]
     return _resize(state, max(left for left, _ in needed), max(right for _, right in needed))
 
 
 @partial(jax.jit, static_argnames=("left", "right"))
 def _resize(state: State, left: int, right: int) -> State:
-    hidden = tuple(w.resize(left, right) for w in state.parameters.hidden)  # type: ignore[attr-defined]
+    hidden = tuple(resize(w, left, right) for w in state.parameters.hidden)
     parameters = eqx.tree_at(lambda p: p.hidden, state.parameters, hidden)
     if state.optimizer is None:
         return state._replace(parameters=parameters)

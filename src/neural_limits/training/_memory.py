@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 import jax
+import numpy as np
 
-from ..weights import ConditionedMatrix
+from ..weights import with_bases
 from ._loop import State
 
 SHARE = 0.8  # of the free memory that bases may take
@@ -14,9 +15,9 @@ SHARE = 0.8  # of the free memory that bases may take
 
 def memory_message(state: State, vectors: int, limit: float | None, step: int) -> str:
     """Empty if growing fits into the limit (default: the free memory); else one line that says what to do."""
-    weights = [w for w in state.parameters.hidden if isinstance(w, ConditionedMatrix)]
+    weights = with_bases(state.parameters.hidden)
     now = sum(w.nbytes for w in weights)
-    after = sum(w.grown_nbytes(vectors) for w in weights)
+    after = sum(w.grown_nbytes(vectors) * np.size(w.rank_left) for w in weights)  # seeds or layers in one
     available = limit if limit is not None else now + SHARE * free_memory()
     if after <= available:
         return ""

@@ -13,13 +13,16 @@ from jaxtyping import Array
 from .._checks import positive_float
 from ..networks import Gradients, Parameters
 from ..parametrizations import LayerRule, Rules
-from ..weights import DenseMatrix, WeightMatrix
+from ..weights import Stack, Weights
 
 
 class Numbers(NamedTuple):
     """An optimizer's numbers, traced, so that a sweep over them compiles once."""
 
     lr: Any
+    input: Any  # rates of the input and output weights
+    output: Any
+    layers: tuple[Any, ...] | None  # factors of the hidden rate, layer by layer; None for ones
     first: Any  # momentum, or Adam's β1
     second: Any  # Adam's β2
     epsilon: Any
@@ -51,9 +54,10 @@ class Optimizer(abc.ABC):
     @staticmethod
     @abc.abstractmethod
     def update(
-        parameters: Parameters, state: Any, gradients: Gradients, numbers: Numbers, rules: Rules
-    ) -> tuple[Parameters, Any]:
-        """One step: the new weights and state."""
+        parameters: Parameters, state: Any, gradients: Gradients, numbers: Numbers, rules: Rules,
+        hidden_rates: tuple[Any, ...],
+    ) -> tuple[Parameters, Any]:  # fmt: skip
+        """One step: the new weights and state. ``hidden_rates`` is `Network.hidden_rates`."""
 
 
 @dataclass(frozen=True)
@@ -62,25 +66,37 @@ class SGD(Optimizer):
 
     ``weight_decay`` λ is decoupled: it multiplies every weight by the same 1 - lr λ at each step, whatever
     the width. All three are exact on conditioned weights: the gradient is a core, momentum a second core,
-    decay a scale. ValueError for a rate that is not positive, or momentum outside [0, 1).
+    decay a scale. ``lr_input`` and ``lr_output`` replace lr for the input and output weights (None: lr; 0:
+    frozen); ``layer_rates`` multiplies it for each hidden layer or block. ValueError for a rate that is not
+    positive, or momentum outside [0, 1).
 
-    >>> SGD(lr=0.3, momentum=0.9)
-    SGD(lr=0.3, momentum=0.9, weight_decay=0.0)
+    >>> SGD(lr=0.3, momentum=0.9).numbers.output
+    0.3
     """
 
     lr: float
     momentum: float = 0.0
     weight_decay: float = 0.0
+    lr_input: float | None = None
+    lr_output: float | None = None
+    layer_rates: tuple[float, ...] | None = None
 
     low_rank = True
 
     def __post_init__(self) -> None:
         _check_rates(self.lr, self.weight_decay)
         _check_fraction("momentum", self.momentum)
+        for name in ("lr_input", "lr_output"):
+            if getattr(self, name) is not None:
+                positive_float(name, getattr(self, name), zero=True)
+        for rate in self.layer_rates or ():
+            positive_float("layer_rates", rate, zero=True)
 
     @property
     def numbers(self) -> Numbers:
-        return Numbers(self.lr, self.momentum, 0.0, 0.0, self.weight_decay)
+        input, output = (self.lr if rate is None else rate for rate in (self.lr_input, self.lr_output))
+        layers = None if self.layer_rates is None else tuple(self.layer_rates)
+        return Numbers(self.lr, input, output, layers, self.momentum, 0.0, 0.0, self.weight_decay)
 
     def init(self, parameters: Parameters) -> Moments | None:
         """Zero momentum, or None where there is none to keep."""
@@ -88,20 +104,25 @@ class SGD(Optimizer):
 
     @staticmethod
     def update(
-        parameters: Parameters, state: Moments | None, gradients: Gradients, numbers: Numbers, rules: Rules
-    ) -> tuple[Parameters, Moments | None]:
-        keep = 1 - numbers.lr * numbers.decay
-        decayed = [w.scale(keep) for w in parameters.hidden]
-        step = numbers.lr * rules.hidden.operator_rate
+        parameters: Parameters, state: Moments | None, gradients: Gradients, numbers: Numbers, rules: Rules,
+        hidden_rates: tuple[Any, ...],
+    ) -> tuple[Parameters, Moments | None]:  # fmt: skip
+        decayed = [w.scale(1 - numbers.lr * numbers.decay) for w in parameters.hidden]
+        steps = [numbers.lr * rules.hidden.operator_rate * r for r in relative_rates(parameters, numbers, hidden_rates)]
         if state is None:
             moves = Moments(gradients.input, (), gradients.output)
-            pairs = zip(decayed, gradients.hidden, strict=True)
-            hidden = [w.add_outer(left, right, -step) for w, (left, right) in pairs]
+            pairs = zip(decayed, gradients.hidden, steps, strict=True)
+            hidden = [w.add_outer(left, right, -step) for w, (left, right), step in pairs]
         else:
             moves = state = jax.tree.map(lambda v, g: numbers.first * v + g, state, _in_full(parameters, gradients))
-            hidden = [w.add_core(-step * v) for w, v in zip(decayed, moves.hidden, strict=True)]
-        input = keep * parameters.input - numbers.lr * rules.input.rate * moves.input
-        output = keep * parameters.output - numbers.lr * rules.output.rate * moves.output
+            moved = zip(decayed, moves.hidden, steps, strict=True)
+            hidden = [w.add_core(-_per_layer(step) * v) for w, v, step in moved]
+
+        def trained(w: Array, rate: Any, rule: LayerRule, move: Array) -> Array:
+            return (1 - rate * numbers.decay) * w - rate * rule.rate * move
+
+        input = trained(parameters.input, numbers.input, rules.input, moves.input)
+        output = trained(parameters.output, numbers.output, rules.output, moves.output)
         return Parameters(input, tuple(hidden), output), state
 
 
@@ -132,7 +153,7 @@ class Adam(Optimizer):
 
     @property
     def numbers(self) -> Numbers:
-        return Numbers(self.lr, self.beta1, self.beta2, self.epsilon, self.weight_decay)
+        return Numbers(self.lr, self.lr, self.lr, None, self.beta1, self.beta2, self.epsilon, self.weight_decay)
 
     def init(self, parameters: Parameters) -> tuple[Moments, Moments, Array]:
         """Zero first and second moments, and the number of steps."""
@@ -145,6 +166,7 @@ class Adam(Optimizer):
         gradients: Gradients,
         numbers: Numbers,
         rules: Rules,
+        hidden_rates: tuple[Any, ...],
     ) -> tuple[Parameters, tuple[Moments, Moments, Array]]:
         first, second, steps = state
         full = _in_full(parameters, gradients)
@@ -155,16 +177,22 @@ class Adam(Optimizer):
         bias1, bias2 = 1 - numbers.first**time, 1 - numbers.second**time
         keep = 1 - numbers.lr * numbers.decay
 
-        def moved(w: Array, m: Array, v: Array, rule: LayerRule) -> Array:
-            # W ← keep W - lr rate m̂/(√v̂ + ε) with W the weight under the multiplier; hidden weights are held as
-            # operators (multiplier · W): there the step is multiplied once, and gradients lack one multiplier
-            epsilon = numbers.epsilon / rule.multiplier if rule is hidden_rule else numbers.epsilon
-            return keep * w - numbers.lr * rule.rate_adam * (m / bias1) / (jnp.sqrt(v / bias2) + epsilon)
+        def direction(m: Array, v: Array, epsilon: Any) -> Array:
+            return (m / bias1) / (jnp.sqrt(v / bias2) + epsilon)
 
-        hidden_rule = rules.hidden._replace(rate_adam=rules.hidden.rate_adam * rules.hidden.multiplier)
+        def moved(w: Array, m: Array, v: Array, rule: LayerRule) -> Array:
+            return keep * w - numbers.lr * rule.rate_adam * direction(m, v, numbers.epsilon)
+
+        # W ← keep W - lr rate m̂/(√v̂ + ε) with W the weight under the multiplier; hidden weights are held as
+        # operators (multiplier · W): there the step is multiplied once, and gradients lack one multiplier
+        rule = rules.hidden
+        relative = relative_rates(parameters, numbers, hidden_rates)
         hidden = tuple(
-            DenseMatrix(moved(w.value, m, v, hidden_rule), keep * w.std)  # type: ignore[attr-defined]
-            for w, m, v in zip(parameters.hidden, first.hidden, second.hidden, strict=True)
+            w.scale(keep).add_core(
+                -_per_layer(numbers.lr * rule.rate_adam * rule.multiplier * rate)
+                * direction(m, v, numbers.epsilon / rule.multiplier)
+            )
+            for w, m, v, rate in zip(parameters.hidden, first.hidden, second.hidden, relative, strict=True)
         )
         input = moved(parameters.input, first.input, second.input, rules.input)
         output = moved(parameters.output, first.output, second.output, rules.output)
@@ -183,9 +211,23 @@ def check_optimizer(optimizer: object, weights: str) -> Optimizer:
     return optimizer
 
 
+def relative_rates(parameters: Parameters, numbers: Numbers, hidden_rates: tuple[Any, ...]) -> list[Any]:
+    """For every entry of `Parameters.hidden` its rate over the hidden rate: a number, or one for each layer."""
+    if numbers.layers is None:
+        return list(hidden_rates)
+    if any(isinstance(w, Stack) for w in parameters.hidden):
+        return [rate * jnp.stack([jnp.asarray(r) for r in numbers.layers]) for rate in hidden_rates]
+    return [rate * layer for rate, layer in zip(hidden_rates, numbers.layers, strict=True)]
+
+
+def _per_layer(step: Any) -> Any:
+    """A number, or one for each layer of a stack's cores."""
+    return step if jnp.ndim(step) == 0 else jnp.asarray(step)[:, None, None]
+
+
 def _in_full(parameters: Parameters, gradients: Gradients) -> Moments:
     """The gradients with the hidden ones as cores."""
-    pairs: zip[tuple[WeightMatrix, tuple[Array, Array]]] = zip(parameters.hidden, gradients.hidden, strict=True)
+    pairs: zip[tuple[Weights, tuple[Array, Array]]] = zip(parameters.hidden, gradients.hidden, strict=True)
     return Moments(gradients.input, tuple(w.outer(left, right) for w, (left, right) in pairs), gradients.output)
 
 

@@ -13,7 +13,7 @@ from scipy.sparse.linalg import svds
 
 from ..networks import Parameters
 from ..spectra import Outliers, edge_eigenvalue, outliers
-from ..weights import ConditionedMatrix, DenseMatrix, WeightMatrix
+from ..weights import ConditionedMatrix, DenseMatrix, WeightMatrix, matrices
 
 Watch = Callable[[int, tuple[WeightMatrix, ...]], None]
 
@@ -31,20 +31,19 @@ class Records:
         self.found: list[list[Outliers]] = []
         self.overlaps: list[list[tuple[ndarray, ndarray]]] = []
         self.seconds = 0.0
-        dense = [w for w in parameters.hidden if isinstance(w, DenseMatrix)]
-        self._start = [(np.array(w.value), float(w.std)) for w in dense] if self.stops else []
+        dense = [w for w in matrices(parameters.hidden) if isinstance(w, DenseMatrix)] if self.stops else []
+        self._start = [(np.array(w.value), float(w.std)) for w in dense]
 
     def take(self, step: int, parameters: Parameters) -> None:
         """Outliers and overlaps of all hidden weights now; ``step`` must be the next of the stops."""
         begun = time.perf_counter()
-        found = [outliers(w) for w in parameters.hidden]  # type: ignore[arg-type]
+        weights = matrices(parameters.hidden)
+        found = [outliers(w) for w in weights]  # type: ignore[arg-type]
         self.found.append(found)
         self.edge_eigenvalues.append(
-            [edge_eigenvalue(w) if isinstance(w, ConditionedMatrix) else float("nan") for w in parameters.hidden]
+            [edge_eigenvalue(w) if isinstance(w, ConditionedMatrix) else float("nan") for w in weights]
         )
-        self.overlaps.append(
-            [self._overlaps(l, w, o) for l, (w, o) in enumerate(zip(parameters.hidden, found, strict=True))]
-        )
+        self.overlaps.append([self._overlaps(l, w, o) for l, (w, o) in enumerate(zip(weights, found, strict=True))])
         self.seconds += time.perf_counter() - begun
 
     def _overlaps(self, layer: int, weight: WeightMatrix, found: Outliers) -> tuple[ndarray, ndarray]:

@@ -11,9 +11,9 @@ import xarray as xr
 from jaxtyping import Float
 from numpy import ndarray
 
-from ..networks import MLP, Parameters
+from ..networks import Network, Parameters
 from ..parametrizations import Rules
-from ..weights import WeightMatrix
+from ..weights import WeightMatrix, matrices
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class Run:
     message: str
     data: xr.Dataset
     parameters: Parameters = field(repr=False)
-    network: MLP
+    network: Network
     rules: Rules = field(repr=False)
     timing: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property
     def weights(self) -> tuple[WeightMatrix, ...]:
-        """The hidden weight matrices."""
-        return self.parameters.hidden
+        """The hidden weight matrices; of two-layer blocks all first layers, then all second ones."""
+        return matrices(self.parameters.hidden)
 
     def predict(self, x: Float[ndarray, "P d"] | Any) -> Float[ndarray, "P C"]:
         """Outputs for new inputs (P, d). On conditioned weights this looks along new directions of a copy."""

@@ -13,14 +13,15 @@ from jaxtyping import Array
 from numpy import ndarray
 
 from .._checks import one_of, positive_int
-from ..networks import MLP, Parameters
+from ..networks import Network, Parameters
 from ..parametrizations import MuP, Parametrization, Rules
 from ..tasks import Task
-from ..weights import ConditionedMatrix, DenseMatrix, WeightMatrix, check_tolerance
+from ..weights import ConditionedMatrix, DecoupledMatrix, DenseMatrix, WeightMatrix, check_tolerance, room_needed
 from ._loop import Plan, Setting, State, empty_history
 from ._optimizers import SGD, Optimizer, check_optimizer
 
 FORMS = ("conditioned", "dense")
+BACKWARD = ("reused", "decoupled")
 
 
 class Form(NamedTuple):
@@ -30,14 +31,18 @@ class Form(NamedTuple):
     tolerance: float
     capacity: int
     dtype: Any
+    backward: str = "reused"
 
     def make(self, key: Array, width: int, std: Array | float) -> WeightMatrix:
         """An untrained square weight."""
+        options: dict[str, Any] = {"std": std, "dtype": self.dtype}
+        decoupled = self.backward == "decoupled"
         if self.weights == "dense":
-            return DenseMatrix.create(key, width, width, std=std, dtype=self.dtype)
-        return ConditionedMatrix.create(
-            key, width, width, std=std, tolerance=self.tolerance, capacity=self.capacity, dtype=self.dtype
-        )
+            dense = DecoupledMatrix.create_dense if decoupled else DenseMatrix.create
+            return dense(key, width, width, **options)
+        options |= {"tolerance": self.tolerance, "capacity": self.capacity}
+        conditioned = DecoupledMatrix.create_conditioned if decoupled else ConditionedMatrix.create
+        return conditioned(key, width, width, **options)
 
 
 class Prepared(NamedTuple):
@@ -52,7 +57,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(
-    network: MLP,
+    network: Network,
     task: Task,
     parametrization: Parametrization | None,
     optimizer: Optimizer | None,
@@ -64,6 +69,7 @@ def prepare(
     tolerance: float,
     batch: int | None,
     dtype: Any,
+    backward: str = "reused",
 ) -> Prepared:
     """Check every argument and build the initial state; a sequence of seeds gives a batch of runs."""
     parametrization = parametrization or MuP()
@@ -72,9 +78,12 @@ def prepare(
     batch = check_batch(batch, task.samples)
     dtype = jnp.dtype(dtype or jnp.result_type(float))
     vectors = batch or task.samples
-    # sixteen steps' worth of room to start with: fewer compilations than growing from one
-    form = Form(weights, check_tolerance(tolerance, dtype), min(16 * vectors, max(64, 4 * vectors)), dtype)
-    rules = parametrization.rules(width, task.inputs)
+    # sixteen steps' worth of room to start with, fewer compilations than growing from one; or all there can be
+    capacity = min(16 * vectors, max(64, 4 * vectors), (steps + 1) * room_needed(vectors))
+    one_of("backward", backward, BACKWARD)
+    form = Form(weights, check_tolerance(tolerance, dtype), capacity, dtype, backward)
+    rules = network.rules(parametrization, width, task.inputs)
+    check_layers(optimizer, network)
     one = not isinstance(seeds, Sequence)
     numbers = [positive_int("seed", s, least=0) for s in (seeds if isinstance(seeds, Sequence) else [seeds])]
     if not numbers:
@@ -85,28 +94,38 @@ def prepare(
     parameters = initial_parameters(keys[0] if one else keys, rules, network, (task.inputs, task.outputs, width), form)
     order = _stacked([batch_order(task.samples, batch, steps, s) for s in numbers], one)
     setting = Setting(jnp.asarray(task.x, dtype), jnp.asarray(task.y, dtype), order, rules, optimizer.numbers)
-    layers = network.hidden if weights == "conditioned" else 0
+    layers = network.matrices if weights == "conditioned" else 0
     lead = () if one else (len(numbers),)
     history = empty_history(lead, steps, vectors, task.outputs, layers, dtype)
     state = State(parameters, optimizer.init(parameters), history)
     settings = {
-        "task": task.name, "loss": task.loss, "samples": task.samples, "width": width, "hidden": network.hidden,
+        "task": task.name, "loss": task.loss, "samples": task.samples, "width": width, **network.describe(),
         "activation": getattr(network.activation, "__name__", network.activation),
         "parametrization": type(parametrization).__name__, "gamma": parametrization.gamma,
         "sigma_w": parametrization.sigma_w, "optimizer": type(optimizer).__name__, "lr": optimizer.numbers.lr,
-        "weights": weights, "tolerance": tolerance, "batch": batch or task.samples, "dtype": dtype.name,
+        "weights": weights, "backward": backward, "tolerance": tolerance,
+        "batch": batch or task.samples, "dtype": dtype.name,
     }  # fmt: skip
     return Prepared(state, setting, Plan(network, task.loss, type(optimizer), not one), rules, form, settings)
 
 
 @partial(jax.jit, static_argnames=("network", "sizes", "form"))
-def initial_parameters(keys: Array, rules: Rules, network: MLP, sizes: tuple[int, int, int], form: Form) -> Parameters:
+def initial_parameters(
+    keys: Array, rules: Rules, network: Network, sizes: tuple[int, int, int], form: Form
+) -> Parameters:
     """Initial weights for one key or a batch of keys, in one compiled call."""
 
     def init(key: Array) -> Parameters:
         return network.init(key, *sizes, rules, form.make, form.dtype)
 
     return init(keys) if keys.ndim == 0 else jax.vmap(init)(keys)
+
+
+def check_layers(optimizer: Optimizer, network: Network) -> None:
+    """ValueError unless there is a rate for each layer, where rates per layer are given."""
+    layers = optimizer.numbers.layers
+    if layers is not None and len(layers) != network.depth:
+        raise ValueError(f"`layer_rates` must hold one rate for each of {network.depth} layers; got {len(layers)}.")
 
 
 def check_steps(name: str, wanted: Sequence[int], steps: int) -> tuple[int, ...]:

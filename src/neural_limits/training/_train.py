@@ -15,10 +15,10 @@ import xarray as xr
 from jax.sharding import Mesh
 
 from .._checks import positive_float
-from ..networks import MLP, Parameters
+from ..networks import Network, Parameters
 from ..parametrizations import Parametrization
 from ..tasks import Task
-from ..weights import ConditionedMatrix, WeightMatrix, shard_particles
+from ..weights import Weights, matrices, shard_particles, with_bases
 from ._dataset import dataset, ensemble_dataset
 from ._loop import Plan, Progress, Setting, State, advance, grow, observe
 from ._memory import memory_message
@@ -27,14 +27,15 @@ from ._record import Records, Watch
 from ._run import Run
 from ._setup import check_steps, prepare
 
-TOLERANCE = 1e-2  # provisional: docs/touched-rank.md says what it was chosen from
+TOLERANCE = 1e-2  # chosen from benchmarks/touched_rank.py
+DENSE_IS_CHEAPER = 0.5  # touched rank over width from which a dense matrix is faster (benchmarks/touched_rank.py)
 REPORT_SECONDS = 0.5  # between calls of `progress`
 
 Report = Callable[[int, int, float], None]
 
 
 def train(
-    network: MLP,
+    network: Network,
     task: Task,
     parametrization: Parametrization | None = None,
     optimizer: Optimizer | None = None,
@@ -52,6 +53,7 @@ def train(
     progress: Report | None = None,
     watch: Watch | None = None,
     watch_steps: Sequence[int] | None = None,
+    backward: str = "reused",
 ) -> Run:
     """Train a network of the given width and record its loss, outputs and weight outliers.
 
@@ -62,8 +64,9 @@ def train(
     defaults to JAX's float. ``mesh`` spreads the width over devices (`weights.particle_mesh`). ``memory``
     bounds the bytes that bases may grow to (default: what the device has). ``progress(step, steps, loss)``
     is called now and then; ``watch(step, weights)`` after ``watch_steps`` updates (default: ``record``), with
-    the hidden weights (read them then: the next step reuses their memory). Parametrization and optimizer
-    default to ``MuP()`` and ``SGD(lr=0.1)``.
+    the hidden weights (read them then: the next step reuses their memory). ``backward="decoupled"`` gives
+    backpropagation initial weights of its own, with the same updates added to both (without ``record``).
+    Parametrization and optimizer default to ``MuP()`` and ``SGD(lr=0.1)``.
 
     Returns a `Run`; divergence and a touched rank beyond memory are its status, not exceptions. ValueError
     for arguments out of range. Warns where a dense matrix would be cheaper. Cost per step and hidden matrix:
@@ -76,11 +79,13 @@ def train(
     """
     ready = prepare(
         network, task, parametrization, optimizer, width=width, steps=steps, weights=weights, seeds=seed,
-        tolerance=tolerance, batch=batch, dtype=dtype,
+        tolerance=tolerance, batch=batch, dtype=dtype, backward=backward,
     )  # fmt: skip
     if memory is not None:
         positive_float("memory", memory)
     stops = check_steps("record", record, steps)
+    if stops and backward == "decoupled":
+        raise ValueError('`record` needs one matrix forward and backward; use backward="reused", or record=().')
     looks = check_steps("watch_steps", record if watch_steps is None else watch_steps, steps)
     records = Records(ready.state.parameters, stops)
 
@@ -88,7 +93,7 @@ def train(
         if step in stops:
             records.take(step, parameters)
         if watch is not None and step in looks:
-            watch(step, parameters.hidden)
+            watch(step, matrices(parameters.hidden))
 
     halts = sorted({*stops, *looks})
     state, setting = ready.state, ready.setting
@@ -105,7 +110,7 @@ def train(
 
 
 def train_ensemble(
-    network: MLP,
+    network: Network,
     task: Task,
     parametrization: Parametrization | None = None,
     optimizer: Optimizer | None = None,
@@ -118,6 +123,7 @@ def train_ensemble(
     batch: int | None = None,
     dtype: Any = None,
     memory: float | None = None,
+    backward: str = "reused",
 ) -> tuple[xr.Dataset, Parameters]:
     """The same run for many seeds at once, for means and errors; arguments as for `train`.
 
@@ -131,7 +137,7 @@ def train_ensemble(
     """
     ready = prepare(
         network, task, parametrization, optimizer, width=width, steps=steps, weights=weights, seeds=list(seeds),
-        tolerance=tolerance, batch=batch, dtype=dtype,
+        tolerance=tolerance, batch=batch, dtype=dtype, backward=backward,
     )  # fmt: skip
     state, status, message = _steps(
         ready.state, ready.setting, ready.plan, steps, (), lambda step, parameters: None, memory, None
@@ -185,8 +191,7 @@ def _steps(
 
 
 def _observe_with_room(state: State, step: int, setting: Setting, plan: Plan, vectors: int) -> tuple[State, Progress]:
-    conditioned = [w for w in state.parameters.hidden if isinstance(w, ConditionedMatrix)]
-    if not all(bool(np.all(w.has_room(vectors))) for w in conditioned):
+    if not all(bool(np.all(w.has_room(vectors))) for w in with_bases(state.parameters.hidden)):
         state = grow(state, vectors)
     return observe(state, _int(step), setting, plan)
 
@@ -213,12 +218,12 @@ def _divergence(at: Progress) -> str:
     return f"the loss {what} at step {int(at.step) - 1}; lower `lr`, or check the scale of the data."
 
 
-def _warn_if_dense_is_cheaper(hidden: tuple[WeightMatrix, ...]) -> None:
-    for layer, weight in enumerate(hidden):
-        if isinstance(weight, ConditionedMatrix) and weight.rank > min(weight.shape) / 4:
+def _warn_if_dense_is_cheaper(hidden: tuple[Weights, ...]) -> None:
+    for weight in with_bases(hidden):
+        if weight.rank > DENSE_IS_CHEAPER * min(weight.shape):
             warnings.warn(
-                f"hidden weight {layer} of width {min(weight.shape)} has touched rank {weight.rank} (left and right), "
-                'above a quarter of its width: weights="dense" is likely cheaper; or raise `width` or `tolerance`.',
+                f"hidden weight of width {min(weight.shape)} has touched rank {weight.rank} (left and right), "
+                'above half of its width: weights="dense" is likely cheaper; or raise `width` or `tolerance`.',
                 stacklevel=3,
             )
             return

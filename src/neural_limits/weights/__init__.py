@@ -1,5 +1,6 @@
-"""Weight matrices seen through their products only: dense, conditioned, and decoupled pairs."""
+"""Weight matrices seen through their products only: dense, conditioned, decoupled pairs, and stacks of them."""
 
+from ._basis import room_needed as room_needed
 from ._conditioned import ConditionedMatrix as ConditionedMatrix
 from ._conditioned import check_tolerance as check_tolerance
 from ._conditioned import pad_core as pad_core
@@ -8,3 +9,8 @@ from ._decoupled import DecoupledMatrix as DecoupledMatrix
 from ._dense import DenseMatrix as DenseMatrix
 from ._sharding import particle_mesh as particle_mesh
 from ._sharding import shard_particles as shard_particles
+from ._stack import Stack as Stack
+from ._stack import Weights as Weights
+from ._stack import matrices as matrices
+from ._stack import resize as resize
+from ._stack import with_bases as with_bases

@@ -62,26 +62,27 @@ class ConditionedMatrix(WeightMatrix):
         *,
         std: Array | float = 1.0,
         tolerance: float = 1e-2,
-        capacity: int = 16,
+        capacity: int | tuple[int, int] = 16,
         dtype: jnp.dtype | None = None,
     ) -> ConditionedMatrix:
         """An untouched matrix with entries iid N(0, std²), nothing drawn yet.
 
+        ``capacity`` is the number of directions there is room for on each side, or (left, right).
         ValueError for sizes below one, a negative std, or a tolerance that the dtype cannot resolve.
         """
         rows, columns = positive_int("rows", rows), positive_int("columns", columns)
-        capacity = positive_int("capacity", capacity)
+        left, right = capacity if isinstance(capacity, tuple) else (positive_int("capacity", capacity),) * 2
         if isinstance(std, int | float):  # a traced value is the caller's to check
             positive_float("std", std, zero=True)
         dtype = jnp.dtype(dtype or jnp.result_type(float))
         tolerance = check_tolerance(tolerance, dtype)
         zeros = lambda *shape: jnp.zeros(shape, dtype)  # noqa: E731
         return cls(
-            zeros(capacity, columns),
-            zeros(capacity, rows),
-            zeros(capacity, rows),
-            zeros(capacity, columns),
-            zeros(capacity, capacity),
+            zeros(right, columns),
+            zeros(right, rows),
+            zeros(left, rows),
+            zeros(left, columns),
+            zeros(left, right),
             jnp.asarray(std, dtype),
             jnp.zeros((), jnp.int32),
             jnp.zeros((), jnp.int32),
@@ -117,13 +118,13 @@ class ConditionedMatrix(WeightMatrix):
         return ((left + right) * (rows + columns) + left * right) * self.core.dtype.itemsize
 
     def matvec(self, vectors: Float[Array, "m p"]) -> tuple[Float[Array, "m n"], Array, Self]:
-        self, key = self._next_look(vectors.shape[0])
+        self, key = self._next_look(vectors.shape[0], right=True)
         seen = look(self._right, self._left, vectors, key, self.tolerance)
         value = self._product(seen, self._left, self.core.T)
         return value, seen.coordinates, self._after(seen, right=True)
 
     def rmatvec(self, vectors: Float[Array, "m n"]) -> tuple[Float[Array, "m p"], Array, Self]:
-        self, key = self._next_look(vectors.shape[0])
+        self, key = self._next_look(vectors.shape[0], right=False)
         seen = look(self._left, self._right, vectors, key, self.tolerance)
         value = self._product(seen, self._right, self.core)
         return value, seen.coordinates, self._after(seen, right=False)
@@ -144,9 +145,13 @@ class ConditionedMatrix(WeightMatrix):
         return eqx.tree_at(lambda w: (w.core, w.std), self, (factor * self.core, factor * self.std))
 
     def has_room(self, vectors: int) -> Array:
-        room = room_needed(vectors)
-        left, right = self.capacity
-        return jnp.all((self.rank_left + room <= left) & (self.rank_right + room <= right))
+        return self.has_room_for(vectors, right=True) & self.has_room_for(vectors, right=False)
+
+    def has_room_for(self, vectors: int, *, right: bool) -> Array:
+        """Whether one more look with ``vectors`` vectors fits on that side."""
+        left_capacity, right_capacity = self.capacity
+        rank, capacity = (self.rank_right, right_capacity) if right else (self.rank_left, left_capacity)
+        return jnp.all(rank + room_needed(vectors) <= capacity)
 
     def reserve(self, vectors: int) -> Self:
         """Room for ``vectors`` more directions on each side; capacities at least double when they grow."""
@@ -200,10 +205,11 @@ class ConditionedMatrix(WeightMatrix):
         onto_other = self.std * inner(other.image, seen.leftover) + seen.coordinates @ core
         return self.std * (seen.coordinates @ seen.side.image) + onto_other @ other.basis
 
-    def _next_look(self, vectors: int) -> tuple[Self, Array]:
+    def _next_look(self, vectors: int, *, right: bool) -> tuple[Self, Array]:
         """A fresh key; outside jit also the room that the look may need."""
-        if not isinstance(self.rank_left, jax.core.Tracer) and not self.has_room(vectors):
-            self = self.reserve(vectors)
+        if not isinstance(self.rank_left, jax.core.Tracer) and not self.has_room_for(vectors, right=right):
+            left, needed = self.capacities_for(vectors)
+            self = self.resize(*((0, needed) if right else (left, 0)))
         key, following = jax.random.split(self.key)
         return eqx.tree_at(lambda w: w.key, self, following), key
 
@@ -236,7 +242,7 @@ def grown(capacity: int, needed: int) -> int:
     rows would cost.
     """
     while capacity < needed:
-        capacity = 2 * capacity if capacity < 256 else -(-(capacity * 3 // 2) // 64) * 64
+        capacity = max(2 * capacity, 16) if capacity < 256 else -(-(capacity * 3 // 2) // 64) * 64
     return capacity
 
 

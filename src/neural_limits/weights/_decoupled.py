@@ -7,6 +7,7 @@ from typing import Self
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ._conditioned import ConditionedMatrix, pad_core
@@ -35,10 +36,13 @@ class DecoupledMatrix(WeightMatrix):
 
     @classmethod
     def create_conditioned(cls, key: Array, rows: int, columns: int, **options: object) -> DecoupledMatrix:
-        """A conditioned pair; options as for `ConditionedMatrix.create`."""
+        """A conditioned pair; options as for `ConditionedMatrix.create`. Each keeps a basis on one side only."""
         keys = jax.random.split(key)
-        forward, backward = (ConditionedMatrix.create(k, rows, columns, **options) for k in keys)  # type: ignore[arg-type]
-        return cls(forward, backward, forward.zero_core())
+        capacity = options.pop("capacity", 16)
+        left, right = capacity if isinstance(capacity, tuple) else (capacity, capacity)
+        forward = ConditionedMatrix.create(keys[0], rows, columns, capacity=(0, right), **options)  # type: ignore[arg-type]
+        backward = ConditionedMatrix.create(keys[1], rows, columns, capacity=(left, 0), **options)  # type: ignore[arg-type]
+        return cls(forward, backward, jnp.zeros((left, right), forward.core.dtype))
 
     @classmethod
     def create_dense(cls, key: Array, rows: int, columns: int, **options: object) -> DecoupledMatrix:
@@ -80,12 +84,65 @@ class DecoupledMatrix(WeightMatrix):
         return type(self)(self.forward.scale(factor), self.backward.scale(factor), factor * self.core)
 
     def has_room(self, vectors: int) -> Array | bool:
-        return self.forward.has_room(vectors) & self.backward.has_room(vectors)
+        if isinstance(self.forward, ConditionedMatrix) and isinstance(self.backward, ConditionedMatrix):
+            right = self.forward.has_room_for(vectors, right=True)
+            return right & self.backward.has_room_for(vectors, right=False)
+        return True
 
     def reserve(self, vectors: int) -> Self:
-        if isinstance(self.forward, DenseMatrix):
-            return self
-        return self._with(forward=self.forward.reserve(vectors), backward=self.backward.reserve(vectors))
+        return self.resize(*self.capacities_for(vectors)) if self.low_rank else self
+
+    # -- a conditioned pair, seen as one matrix with a right and a left basis -----------------------------------
+
+    @property
+    def low_rank(self) -> bool:
+        """Whether the pair is conditioned."""
+        return isinstance(self.forward, ConditionedMatrix)
+
+    @property
+    def rank_right(self) -> Array:
+        """Touched directions on the right."""
+        return self.forward.rank_right  # type: ignore[union-attr]
+
+    @property
+    def rank_left(self) -> Array:
+        """Touched directions on the left."""
+        return self.backward.rank_left  # type: ignore[union-attr]
+
+    @property
+    def rank(self) -> int:
+        """Touched directions, left and right together (not inside jit)."""
+        return int(np.max(np.asarray(self.rank_left) + np.asarray(self.rank_right)))
+
+    @property
+    def discarded(self) -> Array:
+        """Largest relative squared norm left outside a basis so far."""
+        return jnp.maximum(self.forward.discarded, self.backward.discarded)  # type: ignore[union-attr]
+
+    @property
+    def capacity(self) -> tuple[int, int]:
+        """Directions the buffers hold: (left, right)."""
+        return self.backward.capacity[0], self.forward.capacity[1]  # type: ignore[union-attr]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self.forward.nbytes + self.backward.nbytes + self.core.nbytes  # type: ignore[union-attr]
+
+    def capacities_for(self, vectors: int) -> tuple[int, int]:
+        """The capacities that `reserve` would give: (left, right)."""
+        left, right = self.backward.capacities_for(vectors), self.forward.capacities_for(vectors)  # type: ignore[union-attr]
+        return left[0], right[1]
+
+    def grown_nbytes(self, vectors: int) -> int:
+        """Bytes held after `reserve`, without doing it."""
+        left, right = self.capacities_for(vectors)
+        rows, columns = self.shape
+        return ((left + right) * (rows + columns) + left * right) * self.core.dtype.itemsize
+
+    def resize(self, left: int, right: int) -> Self:
+        """Buffers for ``left`` and ``right`` directions; never fewer than there are now."""
+        return self._with(forward=self.forward.resize(0, right), backward=self.backward.resize(left, 0))  # type: ignore[union-attr]
 
     def _with(self, **parts: WeightMatrix) -> Self:
         """With a part replaced, and the core grown to the bases' capacities."""

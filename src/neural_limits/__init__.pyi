@@ -1,0 +1,25 @@
+"""The public names; each is imported when it is first used, so that `neural-limits --help` need not wait for JAX."""
+
+from . import laws as laws
+from . import limits as limits
+from . import networks as networks
+from . import parametrizations as parametrizations
+from . import spectra as spectra
+from . import tasks as tasks
+from . import training as training
+from . import weights as weights
+from .networks import MLP as MLP
+from .networks import ResNet as ResNet
+from .parametrizations import NTK as NTK
+from .parametrizations import DepthMuP as DepthMuP
+from .parametrizations import MuP as MuP
+from .parametrizations import Standard as Standard
+from .tasks import Task as Task
+from .training import SGD as SGD
+from .training import Adam as Adam
+from .training import Run as Run
+from .training import member as member
+from .training import train as train
+from .training import train_ensemble as train_ensemble
+
+__version__: str
