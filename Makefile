@@ -6,7 +6,7 @@ INSTALL := $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip
 DEMO_OUT ?= runs/demo
 ARGS ?=
 
-.PHONY: demo test test-fast lint types bench docs clean
+.PHONY: demo test test-slow lint types bench docs clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv --without-pip $(VENV)
@@ -27,11 +27,11 @@ demo: $(VENV)/.package  ## a network of width 16,384 on real digits, its outlier
 	$(BIN)/neural-limits simulate --task digits --samples 64 --network mlp --hidden 1 --width 16384 --steps 100 \
 		--lr 2 --tolerance 0.03 --record 3,10,30,60,100 --dense-width 1024 --out $(DEMO_OUT) --overwrite
 
-test: $(VENV)/.test  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
-
-test-fast: $(VENV)/.test  ## without the tests marked slow
+test: $(VENV)/.test  ## the tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/.test  ## the tests marked slow
+	$(BIN)/python -m pytest -n 2 --dist load -m slow $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

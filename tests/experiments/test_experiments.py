@@ -59,6 +59,7 @@ def test_outlier_table_and_figures(monkeypatch):
     assert {row.verdict for row in rows if "independent" in row.claim} == {"fails"}
 
 
+@pytest.mark.slow
 def test_untrained_alarms():
     assert outlier_escape.untrained_alarms(8) == {"conditioned": 0, "dense": 0}
 

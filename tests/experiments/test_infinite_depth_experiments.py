@@ -46,6 +46,7 @@ def test_initial_paths_have_their_rates():
     assert errors[0].mean() / errors[1].mean() == pytest.approx(4, rel=0.3)
 
 
+@pytest.mark.slow
 def test_ladder_and_its_verdicts(monkeypatch):
     found = infinite_depth.ladder("tanh", (2, 4, 8), 64, 1, 3, lambda line: None)
     assert found["outputs"][0].shape == (3, 2, 4)

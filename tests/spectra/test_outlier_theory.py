@@ -89,6 +89,7 @@ def test_prediction_is_the_decomposition_of_the_completed_matrix(trained):
         assert len(wrong) == 0 or abs(wrong[0] - s[0]) > 0.08
 
 
+@pytest.mark.slow
 def test_large_touched_rank_keeps_the_count_right():
     """With most of the width touched the infinite-width form invents outliers; the conditional one does not."""
     weight = ConditionedMatrix.create(jax.random.key(0), 400, 400, std=0.05, tolerance=1e-6)
@@ -187,6 +188,7 @@ def test_untrained_matrices_have_no_outliers(width):
         assert outliers(weight).count == 0
 
 
+@pytest.mark.slow
 def test_escape_is_where_the_limit_form_first_has_an_outlier():
     stops = tuple(range(8, 22))
     run = nl.train(

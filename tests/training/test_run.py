@@ -222,8 +222,8 @@ def test_a_touched_rank_beyond_memory_is_a_status_with_the_data_up_to_then() -> 
 
 
 def test_a_warning_says_where_dense_is_cheaper() -> None:
-    with pytest.warns(UserWarning, match=r'hidden weight of width 64 .*weights="dense" is likely cheaper'):
-        nl.train(NETWORK, TASK, nl.MuP(gamma=4.0), nl.SGD(lr=1.0), width=WIDTH, steps=STEPS)
+    with pytest.warns(UserWarning, match=r'hidden weight of width 32 .*weights="dense" is likely cheaper'):
+        nl.train(NETWORK, TASK, nl.MuP(gamma=4.0), nl.SGD(lr=1.0), width=WIDTH // 2, steps=STEPS)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         nl.train(NETWORK, TASK, nl.MuP(gamma=4.0), nl.SGD(lr=1.0), width=WIDTH, steps=STEPS, weights="dense")

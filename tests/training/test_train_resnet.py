@@ -56,6 +56,7 @@ def test_two_layer_blocks_against_numpy():
     np.testing.assert_array_equal(np.stack([w.value for w in run.weights[2:]]), run.parameters.hidden[1].layers.value)
 
 
+@pytest.mark.slow
 def test_conditioned_residual_networks_have_the_law_of_dense_ones(assert_same_law):
     found = []
     for weights, seeds in (("conditioned", range(200)), ("dense", range(200, 400))):
@@ -74,7 +75,7 @@ def test_conditioned_residual_networks_have_the_law_of_dense_ones(assert_same_la
     assert_same_law(*found)
 
 
-@pytest.mark.parametrize("weights", ["conditioned", "dense"])
+@pytest.mark.parametrize("weights", [pytest.param("conditioned", marks=pytest.mark.slow), "dense"])
 def test_decoupled_backward_weights_train_differently_and_learn(weights):
     options = {"weights": weights, "width": 256, "steps": 12, "tolerance": 1e-2}
     runs = [train(nl.ResNet(4), nl.DepthMuP(), nl.SGD(0.3), backward=b, **options) for b in ("reused", "decoupled")]
@@ -106,6 +107,7 @@ def test_momentum_and_adam_reach_every_layer():
         assert moved[1] > 1e-3
 
 
+@pytest.mark.slow
 def test_bases_grow_in_every_layer():
     run = nl.train(
         nl.ResNet(2), TASK, nl.DepthMuP(), nl.SGD(0.5), width=300, steps=40, weights="conditioned", tolerance=1e-3

@@ -57,7 +57,7 @@ def test_finite_depth_is_a_product_and_approaches_the_flow():
 def test_tangent_kernel_is_that_of_a_wide_network():
     import jax
 
-    network, scheme, width = nl.ResNet(4, activation="tanh"), nl.DepthMuP(), 1500
+    network, scheme, width = nl.ResNet(4, activation="tanh"), nl.DepthMuP(), 500
     run = nl.train(network, nl.Task(x=X, y=X[:, :1], loss="mse"), scheme, width=width, steps=0, weights="dense")
     stack, (u, v) = run.parameters.hidden[0], (run.parameters.input, run.parameters.output)
 

@@ -58,7 +58,7 @@ def solve(
 
     >>> import neural_limits as nl
     >>> task = nl.tasks.toy(samples=2, inputs=4, labels="sine")
-    >>> solution = nl.limits.infinite_depth.solve(task, steps=1, lr=0.2, particles=256, depths=(4, 8), seeds=2)
+    >>> solution = nl.limits.infinite_depth.solve(task, steps=1, lr=0.2, particles=64, depths=(2, 4), seeds=2)
     >>> solution.status, sorted(solution.data.sizes.items())[:2]
     ('completed', [('depth', 2), ('sample', 2)])
     """
