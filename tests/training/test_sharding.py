@@ -55,7 +55,8 @@ assert placed["y"].addressable_shards[0].data.shape == (5,)
 @pytest.mark.slow
 def test_eight_devices_give_the_numbers_of_one() -> None:
     environment = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=1"
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=1 "
+        "--xla_cpu_use_fusion_emitters=false"
     }
     environment["JAX_PLATFORMS"] = "cpu"
     done = subprocess.run(
