@@ -15,9 +15,9 @@ $(VENV)/.package: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) -e .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.package
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) -e ".[test]"
-	@touch $@
+	@touch $(VENV)/.package $@
 
 $(VENV)/.docs: $(VENV)/.package
 	$(INSTALL) -e ".[docs]"

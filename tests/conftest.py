@@ -14,8 +14,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores, so threads i
 else:
     _xla = ""
 # A third of the time in compilation, which is where most of the time of these tests goes; results differ by rounding.
-_xla = f"--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false {_xla}"
-os.environ["XLA_FLAGS"] = f"{_xla} {os.environ.get('XLA_FLAGS', '')}"
+os.environ["XLA_FLAGS"] = (
+    f"--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false {_xla} {os.environ.get('XLA_FLAGS', '')}"
+)
 
 import jax
 import numpy as np
