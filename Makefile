@@ -44,6 +44,7 @@ bench: $(VENV)/.package  ## benchmarks/, all or with ARGS=--quick
 	$(BIN)/python benchmarks/speed.py $(ARGS)
 	$(BIN)/python benchmarks/touched_rank.py $(ARGS)
 	$(BIN)/python benchmarks/products.py $(ARGS)
+	$(BIN)/python benchmarks/depth.py $(ARGS)
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
