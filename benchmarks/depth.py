@@ -1,7 +1,7 @@
 """Residual networks on conditioned weights: time and memory over depth and width, and compile time over depth.
 
-One-layer blocks, tanh, depth-muP, 4 inputs, 4 full-batch steps, float32, tolerance 1e-3. Times are of a second run, in
-which nothing compiles, the best of three, and include drawing the initial weights. Compile time is of the training loop.
+One-layer blocks, tanh, depth-muP, 4 inputs, 4 full-batch steps, float32, tolerance 1e-3. Times are of a run in which
+nothing compiles, the best of three, and include drawing the initial weights. Compile time is of the training loop.
 
     python benchmarks/depth.py [--quick]
 """

@@ -16,7 +16,7 @@ from ._experiment import Experiment, Result, Say, Verdict, decide, mean_of
 
 SOURCE = "arXiv 2512.21075: feature and gradient covariances stay nondegenerate"
 TASK = toy(samples=4, inputs=8, seed=7, labels="sine")
-LR, STEPS = 0.5, 4
+LR, STEPS = 0.5, 3
 
 
 def run(quick: bool, say: Say) -> Result:
