@@ -64,7 +64,7 @@ class Mean(NamedTuple):
     def __str__(self) -> str:
         if not np.isfinite(self.value):
             return "none"
-        digits = max(0, 1 - int(np.floor(np.log10(self.error)))) if self.error > 0 else 4
+        digits = max(0, 1 - int(np.floor(np.log10(self.error)))) if self.error > 1e-12 else 4
         return f"{self.value:.{digits}f} ± {self.error:.{digits}f}"
 
 

@@ -136,7 +136,8 @@ def _change_verdicts(scheme: str, depths: tuple[int, ...], samples: dict[str, li
 
 # -- learning rates over depth -----------------------------------------------------------------------------------
 
-RATES = (2.0 ** np.arange(-5, 4.5, 0.5)).tolist()
+RATES = (2.0 ** np.arange(-1, 4.5, 0.5)).tolist()  # half octaves
+ROUNDING = 0.5 / 12**0.5  # octaves: of a best rate that stands beside one that diverges
 TRANSFERS = 0.1  # |slope| of the best rate in depth up to which rates transfer
 
 
@@ -168,6 +169,8 @@ def _optima(losses: ndarray) -> ndarray:
 
 def _transfer_verdict(scheme: str, depths: tuple[int, ...], optima: list[ndarray]) -> Verdict:
     slope = slope_over(depths, optima, lambda all_: 2.0 ** np.array([s.mean() for s in all_]))
+    rounding = ROUNDING / (np.var(np.log2(depths)) * len(depths)) ** 0.5
+    slope = Mean(slope.value, float(np.hypot(slope.error, rounding)))
     edges = [d for d, o in zip(depths, optima, strict=True) if np.any(np.isin(o, np.log2([RATES[0], RATES[-1]])))]
     best = ", ".join(f"{2 ** o.mean():.3g}" for o in optima)
     measured = f"best rates {best} at L = {depths}: slope {slope}" + (
