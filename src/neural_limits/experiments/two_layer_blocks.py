@@ -16,7 +16,7 @@ from ..networks import ResNet, resolve_activation
 from ..parametrizations import DepthMuP
 from ..tasks import Task, digits
 from ..training import SGD, prepare, train_ensemble
-from ._experiment import Experiment, Result, Say, Verdict, decide
+from ._experiment import Experiment, Mean, Result, Say, Verdict, decide
 from ._slopes import slope_over, slope_verdict
 
 SOURCE = "arXiv 2512.21075"
