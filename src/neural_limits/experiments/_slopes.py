@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import numpy as np
 from numpy import ndarray
@@ -38,27 +37,10 @@ def _slope(sizes: Sequence[int], values: ndarray) -> float:
     return float(np.polyfit(np.log(np.asarray(sizes[: len(values)], float)), np.log(values), 1)[0])
 
 
-def doublings(samples: list[ndarray]) -> ndarray:
-    """Root mean square of the seed-averaged signed difference of neighbours, its noise subtracted."""
-    rows = []
-    for coarse, fine in pairwise(samples):
-        gap = coarse.mean(0) - fine.mean(0)
-        noise = coarse.var(0, ddof=1) / len(coarse) + fine.var(0, ddof=1) / len(fine)
-        rows.append(np.mean(gap**2 - noise))
-    return np.sqrt(np.maximum(rows, 0))
-
-
-def means(samples: list[ndarray]) -> ndarray:
-    """The mean over seeds and everything else."""
-    return np.array([s.mean() for s in samples])
-
-
-def without_noise_of(values: ndarray, controls: ndarray) -> ndarray:
-    """Values (seed, ...) less their regression on controls (seed, c) of known mean zero: same mean, less noise."""
-    flat = values.reshape(len(values), -1)
-    centred = controls - controls.mean(0)
-    beta = np.linalg.lstsq(centred, flat - flat.mean(0), rcond=None)[0]
-    return (flat - controls @ beta).reshape(values.shape)
+def signed(differences: list[ndarray]) -> ndarray:
+    """Root mean square of differences (seed, ...) averaged over seeds with their sign, the noise left subtracted."""
+    squares = [np.mean(d.mean(0) ** 2 - d.var(0, ddof=1) / len(d)) for d in differences]
+    return np.sqrt(np.maximum(squares, 0))
 
 
 def slope_verdict(claim: str, source: str, slope: Mean, expected: float, tolerance: float = 0.15) -> Verdict:

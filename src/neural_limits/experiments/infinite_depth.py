@@ -5,24 +5,26 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from jaxtyping import Array
 from matplotlib.figure import Figure
 from numpy import ndarray
 
 from ..limits import infinite_depth as nfd
-from ..networks import ResNet, resolve_activation, value_and_slope
-from ..parametrizations import DepthMuP
+from ..networks import resolve_activation, value_and_slope
 from ..tasks import toy
-from ..training import SGD
 from ._experiment import Experiment, Mean, Result, Say, Verdict, decide, mean_of, standard_errors
-from ._slopes import doublings, slope_over, slope_verdict, without_noise_of
+from ._slopes import signed, slope_over, slope_verdict
 
 SOURCE = "arXiv 2512.21075"
 TASK = toy(samples=4, inputs=8, seed=7, labels="sine")
 RATES = {"tanh": 0.5, "relu": 0.2, "linear": 0.2}
 SHARES = np.linspace(0, 1, 5)  # of depth, where kernels are compared
+MEANS = ("outputs", "loss", "feature kernel", "gradient kernel")  # differences averaged with their sign
+PATHS = ("h_1, every neuron", "g_0, every neuron")  # differences squared neuron by neuron, at the last step
 
 
 def run(quick: bool, say: Say) -> Result:
@@ -33,7 +35,7 @@ def run(quick: bool, say: Say) -> Result:
     verdict += _linear_rates(data)
     verdict += _linear_against_networks(quick, say)
     depths = (4, 8, 16, 32) if quick else (4, 8, 16, 32, 64)
-    seeds, width = (16, 1024) if quick else (160, 4096)
+    seeds, width = (12, 2048) if quick else (48, 8192)
     ladders = {}
     for activation in ("tanh",) if quick else ("tanh", "relu"):
         ladders[activation] = ladder(activation, depths, width, 2, seeds, say)
@@ -44,8 +46,8 @@ def run(quick: bool, say: Say) -> Result:
     verdict += _gap_verdicts(quick, say)
     figure = _figure(depths, ladders, data)
     captions = {
-        "rates": "Left: differences between depth L and 2L of outputs, loss and kernels, averaged over seeds with "
-        "their sign, against L. Right: mean-square error of untrained paths against depth and width."
+        "rates": "Left: differences between depth L and 2L along the same noise, averaged over seeds with their sign, "
+        "against L. Right: mean-square error of untrained paths against depth and width."
     }
     return Result(xr.Dataset(data), verdict, {"rates": figure}, captions)
 
@@ -95,47 +97,69 @@ def _agreement(claim: str, z: ndarray) -> Verdict:
     )
 
 
-def ladder(
-    activation: str, depths: tuple[int, ...], width: int, steps: int, seeds: int, say: Say, backward: str = "reused"
-) -> dict[str, list[ndarray]]:
-    """Outputs, loss and kernels (seed, ...) at every depth; noise that the untrained outputs explain is taken out."""
-    found: dict[str, list[ndarray]] = {name: [] for name in ("outputs", "loss", "feature kernel", "gradient kernel")}
-    phi = resolve_activation(activation)
-    y = TASK.y[:, 0]
-    for depth in depths:
-        say(f"{activation}, L = {depth}: {seeds} networks of width {width}")
-        rows: dict[str, list[ndarray]] = {name: [] for name in found}
-        layers = np.round(SHARES * depth).astype(int)
-        for seed in range(seeds):
-            one = nfd.trajectories(
-                ResNet(depth, "one-layer", activation), TASK, DepthMuP(), SGD(RATES[activation]), width=width,
-                steps=steps, seed=seed + 7919 * depth, backward=backward, dtype="float32",
-            )  # fmt: skip
-            rows["outputs"].append(one.outputs)
-            rows["loss"].append(((one.outputs - y) ** 2).mean(1) / 2)
-            rows["feature kernel"].append(nfd.gram(phi(one.h[layers])))
-            rows["gradient kernel"].append(nfd.gram(one.g[layers]))
-        start = np.stack(rows["outputs"])[:, 0]
-        for name, values in rows.items():
-            found[name].append(np.stack(values) if name == "start" else without_noise_of(np.stack(values), start))
-    return found
+def ladder(activation: str, depths: tuple[int, ...], width: int, steps: int, seeds: int, say: Say) -> dict[str, Any]:
+    """Networks of all depths along the same noise.
+
+    For each quantity the differences between neighbouring depths, a list over depths of (seed, ...) arrays; and
+    "untrained kernels", both kernels (seed, time) of the deepest network before training.
+    """
+    found: dict[str, Any] = {name: [[] for _ in depths[1:]] for name in (*MEANS, *PATHS)}
+    found["untrained kernels"] = []
+    x, y = jnp.asarray(TASK.x), jnp.asarray(TASK.y[:, 0])
+    for seed in range(seeds):
+        if seed % 8 == 0:
+            say(f"{activation}: {seed} of {seeds} networks of width {width} at L = {', '.join(map(str, depths))}")
+        finest = nfd.draw_noise(jax.random.key(seed), depths[-1], (steps + 1) * TASK.samples, TASK.inputs, width)
+        previous = None
+        for i, depth in enumerate(depths):
+            one = _observed(activation, nfd.coarser(finest, depth), steps, x, y)
+            if previous is not None:
+                for name in MEANS:
+                    found[name][i - 1].append(previous[name] - one[name])
+                for name in PATHS:
+                    found[name][i - 1].append(np.mean((previous[name] - one[name]) ** 2))
+            previous = one
+        first = slice(None), slice(TASK.samples), slice(TASK.samples)
+        found["untrained kernels"].append([one[f"{k} kernel"][first].mean((1, 2)) for k in ("feature", "gradient")])
+    return {name: _stacked(values) for name, values in found.items()}
+
+
+def _stacked(values: list[Any]) -> Any:
+    return [np.stack(v) for v in values]
+
+
+def _observed(activation: str, noise: nfd.Noise, steps: int, x: Array, y: Array) -> dict[str, ndarray]:
+    found = nfd.paths(x, y, noise, activation=activation, steps=steps, lr=RATES[activation])
+    layers = np.round(SHARES * (len(found.h) - 1)).astype(int)
+    outputs = np.asarray(found.outputs, float)
+    return {
+        "outputs": outputs[1:],
+        "loss": ((outputs - TASK.y[:, 0]) ** 2).mean(1)[1:] / 2,
+        "feature kernel": nfd.gram(resolve_activation(activation)(found.h[layers])),
+        "gradient kernel": nfd.gram(found.g[layers]),
+        "h_1, every neuron": np.asarray(found.h[-1, -1]),
+        "g_0, every neuron": np.asarray(found.g[0, -1]),
+    }
 
 
 def _rate_verdicts(
-    activation: str, depths: tuple[int, ...], found: dict[str, list[ndarray]], data: dict[str, Any]
+    activation: str, depths: tuple[int, ...], found: dict[str, Any], data: dict[str, Any]
 ) -> list[Verdict]:
     rows = []
-    for name, samples in found.items():
-        trained = [s[:, 1:] for s in samples] if name in ("outputs", "loss") else samples
-        slope = slope_over(depths, trained, doublings)
-        rows.append(slope_verdict(f"{activation}: {name} approaches the limit at rate 1/L", SOURCE, slope, -1.0))
+    coarse = depths[:-1]
+    data["depth"] = ("depth", list(coarse))
+    for name in MEANS:
+        slope = slope_over(coarse, found[name], signed)
+        rows.append(slope_verdict(f"{activation}, trained: {name}: error O(1/L)", SOURCE, slope, -1.0))
         key = f"{activation}_{name.replace(' ', '_')}_gap"
-        data[key] = (
-            "depth",
-            doublings(trained),
-            {"long_name": f"rms difference of {name}, L against 2L", "units": "1"},
-        )
-    data["depth"] = ("depth", list(depths[:-1]))
+        data[key] = ("depth", signed(found[name]), {"long_name": f"rms difference of {name}, L and 2L", "units": "1"})
+    for name in PATHS:
+        slope = slope_over(coarse, found[name], _each_mean)
+        rate = -0.5 if activation == "relu" and name.startswith("g") else -1.0
+        claim = f"{activation}, trained: {name}: mean-square error O(L^{rate:g})"
+        rows.append(slope_verdict(claim, SOURCE, slope, rate))
+        key = f"{activation}_{name[0]}_mean_square"
+        data[key] = ("depth", _each_mean(found[name]), {"long_name": f"mean square difference of {name}", "units": "1"})
     return rows
 
 
@@ -227,16 +251,17 @@ def _width_error(activation: str, depth: int, width: int, seed: int) -> tuple[fl
     return float(np.mean((finite[0] - limit[0]) ** 2)), float(np.mean((finite[1] - limit[1]) ** 2))
 
 
-def _kernels_verdict(found: dict[str, list[ndarray]], depths: tuple[int, ...]) -> list[Verdict]:
+def _kernels_verdict(found: dict[str, Any], depths: tuple[int, ...]) -> list[Verdict]:
     """Kernels of untrained networks: quadrature against particles."""
     kernels = nfd.kernels_at_init(TASK.x, "tanh", depth=depths[-1])
     layers = np.round(SHARES * depths[-1]).astype(int)
+    samples = np.stack(found["untrained kernels"])  # seed, kernel, time
     rows = []
-    for name, exact in (("feature kernel", kernels.feature_kernel), ("gradient kernel", kernels.gradient_kernel)):
-        samples = found[name][-1][:, :, : TASK.samples, : TASK.samples].mean((2, 3))  # seed, time
+    for i, (name, exact) in enumerate((("feature", kernels.feature_kernel), ("gradient", kernels.gradient_kernel))):
         target = exact.values[layers].mean((1, 2))
-        z = np.array([standard_errors(mean_of(samples[:, t]), Mean(target[t], 0.0)) for t in range(len(layers) - 1)])
-        rows.append(_kernel_row(name, z))
+        last = len(layers) - i  # at t = 1 the gradient kernel is v·v, one
+        z = np.array([standard_errors(mean_of(samples[:, i, t]), Mean(target[t], 0.0)) for t in range(last)])
+        rows.append(_kernel_row(f"{name} kernel", z))
     return rows
 
 
@@ -278,7 +303,7 @@ def _figure(depths: tuple[int, ...], ladders: dict[str, Any], data: dict[str, An
     figure = Figure(figsize=(10, 4), layout="constrained")
     rates, initial = figure.subplots(1, 2)
     for i, activation in enumerate(ladders):
-        for name, marker in zip(ladders[activation], "osd^", strict=True):
+        for name, marker in zip(MEANS, "osd^", strict=True):
             gap = data[f"{activation}_{name.replace(' ', '_')}_gap"][1]
             rates.loglog(depths[:-1], gap, marker=marker, color=f"C{i}", lw=1, ms=4, label=f"{activation}: {name}")
     line = np.array(depths[:-1], float)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 import pytest
 
@@ -91,6 +92,36 @@ def test_local_coupling_needs_an_earlier_step_and_a_neighbour():
     total = nfd.total_coupling(run)
     assert np.abs(total.forward[:, 0]).max() < 1e-12  # nothing was known before the first pass
     assert np.abs(total.backward[:, 0]).max() > 0  # features of the same step are
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reused", [True, False])
+def test_paths_on_shared_noise_follow_the_exact_theory(reused):
+    """The second engine, and differences between depths that single networks would not resolve."""
+    backward = "reused" if reused else "decoupled"
+    losses = {4: [], 8: []}
+    for seed in range(24):
+        fine = nfd.draw_noise(jax.random.key(seed), 8, 6, 4, 2048)
+        for depth in losses:
+            noise = nfd.coarser(fine, depth)
+            found = nfd.paths(TASK.x, TASK.y[:, 0], noise, activation="linear", steps=2, lr=0.3, reused=reused)
+            losses[depth].append(np.mean((np.asarray(found.outputs) - TASK.y[:, 0]) ** 2, axis=1) / 2)
+    exact = {d: nfd.linear(TASK.x, TASK.y, 2, 0.3, depth=d, backward=backward).data.loss.values for d in losses}
+    for depth, values in losses.items():
+        error = np.std(values, axis=0, ddof=1) / 24**0.5
+        assert np.abs((np.mean(values, axis=0) - exact[depth]) / error)[1:].max() < 4
+    gaps = np.array(losses[4]) - np.array(losses[8])
+    error = gaps.std(axis=0, ddof=1) / 24**0.5
+    z = (gaps.mean(axis=0) - (exact[4] - exact[8])) / error
+    assert np.abs(z[1:]).max() < 4
+    assert np.abs((exact[4] - exact[8]) / error)[1] > 10
+
+
+def test_coarser_noise_is_the_same_brownian_path():
+    fine = nfd.draw_noise(jax.random.key(0), 8, 2, 3, 5)
+    coarse = nfd.coarser(fine, 2)
+    np.testing.assert_allclose(coarse.up[1] / 2**0.5, fine.up[4:].sum(0) / 8**0.5, rtol=1e-6)
+    np.testing.assert_array_equal(coarse.u, fine.u)
 
 
 def test_divergence_is_a_status():

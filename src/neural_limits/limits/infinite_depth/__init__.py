@@ -11,6 +11,10 @@ from ._linear import linear as linear
 from ._particles import check_ladder as check_ladder
 from ._particles import extrapolate as extrapolate
 from ._particles import solve as solve
+from ._paths import Noise as Noise
+from ._paths import coarser as coarser
+from ._paths import draw_noise as draw_noise
+from ._paths import paths as paths
 from ._solution import Solution as Solution
 from ._trajectories import Trajectories as Trajectories
 from ._trajectories import flat as flat
