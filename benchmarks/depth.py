@@ -51,6 +51,16 @@ def loop(depth: int, width: int) -> tuple[float, float]:
     return elapsed, (memory.argument_size_in_bytes + memory.temp_size_in_bytes) / 1e6
 
 
+def exact() -> float:
+    """Best time of the exact linear theory at infinite depth: 4 updates, 4 samples."""
+    times = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        nl.limits.infinite_depth.linear(TASK.x, TASK.y, steps=4, lr=0.2)
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
 def table(name: str, sizes: list[int], rows: list[tuple[float, float]]) -> tuple[list[str], float]:
     """Lines of a table and the log-log slope of the times."""
     times = [t for t, _ in rows]
@@ -78,6 +88,7 @@ def main(quick: bool) -> None:
     if quick:
         lines[-1] = lines[-1].replace("L = 16", "L = 8").replace("L = 256", "L = 32")
     lines += [f"memory of the whole loop at L = {depth}, width {width}: {loop(depth, width)[1]:.0f} MB"]
+    lines += [f"exact linear theory, L = ∞, 4 steps of 4 samples: {exact():.2f} s"]
     write("depth-quick" if quick else "depth", lines)
     if not quick:
         figure = Figure(figsize=(5, 3.6), layout="constrained")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 from numpy import ndarray
 
 from ._experiment import Mean, Verdict, decide
@@ -41,6 +43,13 @@ def signed(differences: list[ndarray]) -> ndarray:
     """Root mean square of differences (seed, ...) averaged over seeds with their sign, the noise left subtracted."""
     squares = [np.mean(d.mean(0) ** 2 - d.var(0, ddof=1) / len(d)) for d in differences]
     return np.sqrt(np.maximum(squares, 0))
+
+
+def label_sizes(axis: Axes, sizes: Sequence[int]) -> None:
+    """A logarithmic axis with the sizes themselves as its ticks."""
+    axis.set_xscale("log")
+    axis.set_xticks(list(sizes), [str(size) for size in sizes])
+    axis.xaxis.set_minor_locator(NullLocator())
 
 
 def slope_verdict(claim: str, source: str, slope: Mean, expected: float, tolerance: float = 0.15) -> Verdict:

@@ -15,7 +15,7 @@ from ..parametrizations import DepthMuP
 from ..tasks import toy
 from ..training import SGD
 from ._experiment import Experiment, Result, Say, Verdict, decide
-from ._slopes import slope_over, slope_verdict
+from ._slopes import label_sizes, slope_over, slope_verdict
 
 SOURCE = "arXiv 2512.21075"
 VANISHES = SOURCE + ": the coupling is of higher order and vanishes with depth"
@@ -178,6 +178,7 @@ def _figure(data: dict[str, Any]) -> Figure:
     for depth, row in zip(data["initial_depth"][1], data["initial"][1], strict=True):
         initial.semilogx(data["width"][1], row, "o-", ms=4, lw=1, label=f"L = {depth}")
     initial.set(xlabel="width n", ylabel="n E|g_0 reused − g_0 independent|²", title="untrained", ylim=(0, None))
+    label_sizes(initial, data["width"][1])
     initial.legend(frameon=False, fontsize=8)
     depths = data["depth"][1]
     lines = {
@@ -189,6 +190,7 @@ def _figure(data: dict[str, Any]) -> Figure:
     for name, label in lines.items():
         trained.loglog(depths, data[name][1], "o-", ms=4, lw=1, label=label)
     trained.set(xlabel="depth L", ylabel="mean square of the coupling to h", title="after one update")
+    label_sizes(trained, depths)
     trained.legend(frameon=False, fontsize=8)
     return figure
 

@@ -17,7 +17,7 @@ from ..limits import infinite_depth as nfd
 from ..networks import resolve_activation, value_and_slope
 from ..tasks import toy
 from ._experiment import Experiment, Mean, Result, Say, Verdict, decide, mean_of, standard_errors
-from ._slopes import signed, slope_over, slope_verdict
+from ._slopes import label_sizes, signed, slope_over, slope_verdict
 
 SOURCE = "arXiv 2512.21075"
 TASK = toy(samples=4, inputs=8, seed=7, labels="sine")
@@ -309,6 +309,7 @@ def _figure(depths: tuple[int, ...], ladders: dict[str, Any], data: dict[str, An
     line = np.array(depths[:-1], float)
     rates.loglog(line, 0.6 * line[0] / line * rates.get_ylim()[1], color="0.6", ls="--", lw=1, label="1/L")
     rates.set(xlabel="depth L", ylabel="|difference of L and 2L|", title="trained networks")
+    label_sizes(rates, depths[:-1])
     rates.legend(frameon=False, fontsize=7)
     for activation in ("tanh", "relu"):
         initial.loglog(

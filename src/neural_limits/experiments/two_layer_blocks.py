@@ -17,7 +17,7 @@ from ..parametrizations import DepthMuP
 from ..tasks import Task, digits
 from ..training import SGD, prepare, train_ensemble
 from ._experiment import Experiment, Mean, Result, Say, Verdict, decide
-from ._slopes import slope_over, slope_verdict
+from ._slopes import label_sizes, slope_over, slope_verdict
 
 SOURCE = "arXiv 2512.21075"
 SCHEMES = {
@@ -194,7 +194,8 @@ def _figure(
             axis.loglog(depths, values, "o-", ms=4, lw=1, label=scheme)
         mean, error = ([f(o) for o in optima[scheme]] for f in (np.mean, lambda o: o.std(ddof=1) / len(o) ** 0.5))
         best.errorbar(sweep_depths, mean, error, fmt="o-", ms=4, lw=1, capsize=2)
-    best.set_xscale("log")
+    for axis, sizes in ((direct, depths), (function, depths), (best, sweep_depths)):
+        label_sizes(axis, sizes)
     direct.set(xlabel="depth L", ylabel="rms change of z by W1's update")
     function.set(xlabel="depth L", ylabel="rms change of f by W1 alone")
     best.set(xlabel="depth L", ylabel="log2 of the best rate")
