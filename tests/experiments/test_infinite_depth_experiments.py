@@ -21,6 +21,8 @@ def test_slopes_with_errors():
     assert 0.003 < slope.error < 0.02
     assert slope_verdict("", "", slope, -1.0).verdict == "holds"
     assert slope_verdict("", "", slope, -0.5).verdict == "fails"
+    assert slope_verdict("", "", slope, -0.5, bound=True).verdict == "holds"
+    assert slope_verdict("", "", slope, -1.5, bound=True).verdict == "fails"
     few = [s[:3] * (1 + rng.standard_normal(3)) for s in samples]
     assert slope_verdict("", "", slope_over(SIZES, few, means), -1.0).verdict == "undecided"
     # differences with a sign, their noise subtracted

@@ -52,10 +52,16 @@ def label_sizes(axis: Axes, sizes: Sequence[int]) -> None:
     axis.xaxis.set_minor_locator(NullLocator())
 
 
-def slope_verdict(claim: str, source: str, slope: Mean, expected: float, tolerance: float = 0.15) -> Verdict:
-    """Holds where the slope is the expected one within the tolerance and two errors, if the error resolves it."""
-    near = abs(slope.value - expected) < max(tolerance, 2 * slope.error)
+def slope_verdict(
+    claim: str, source: str, slope: Mean, expected: float, tolerance: float = 0.15, *, bound: bool = False
+) -> Verdict:
+    """Holds where the slope is the expected one within the tolerance and two errors, if the error resolves it.
+
+    ``bound``: a steeper slope holds too.
+    """
+    excess = slope.value - expected
+    near = (excess if bound else abs(excess)) < max(tolerance, 2 * slope.error)
     return Verdict(
-        claim, source, f"slope {slope}", f"{expected:g} within {tolerance:g}, error below {RESOLVED:g}",
+        claim, source, f"slope {slope}", f"{expected:g} {'or steeper, ' if bound else ''}within {tolerance:g}, error below {RESOLVED:g}",
         decide(near, resolved=bool(np.isfinite(slope.value)) and slope.error < RESOLVED),
     )  # fmt: skip

@@ -157,7 +157,7 @@ def _rate_verdicts(
         slope = slope_over(coarse, found[name], _each_mean)
         rate = -0.5 if activation == "relu" and name.startswith("g") else -1.0
         claim = f"{activation}, trained: {name}: mean-square error O(L^{rate:g})"
-        rows.append(slope_verdict(claim, SOURCE, slope, rate))
+        rows.append(slope_verdict(claim, SOURCE, slope, rate, bound=True))
         key = f"{activation}_{name[0]}_mean_square"
         data[key] = ("depth", _each_mean(found[name]), {"long_name": f"mean square difference of {name}", "units": "1"})
     return rows
