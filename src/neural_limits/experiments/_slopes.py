@@ -61,7 +61,8 @@ def slope_verdict(
     """
     excess = slope.value - expected
     near = (excess if bound else abs(excess)) < max(tolerance, 2 * slope.error)
+    steeper = " or steeper" if bound else ""
     return Verdict(
-        claim, source, f"slope {slope}", f"{expected:g} {'or steeper, ' if bound else ''}within {tolerance:g}, error below {RESOLVED:g}",
+        claim, source, f"slope {slope}", f"{expected:g}{steeper} within {tolerance:g}, error below {RESOLVED:g}",
         decide(near, resolved=bool(np.isfinite(slope.value)) and slope.error < RESOLVED),
     )  # fmt: skip

@@ -310,7 +310,8 @@ def _figure(depths: tuple[int, ...], ladders: dict[str, Any], data: dict[str, An
     rates.loglog(line, 0.6 * line[0] / line * rates.get_ylim()[1], color="0.6", ls="--", lw=1, label="1/L")
     rates.set(xlabel="depth L", ylabel="|difference of L and 2L|", title="trained networks")
     label_sizes(rates, depths[:-1])
-    rates.legend(frameon=False, fontsize=7)
+    rates.set_ylim(rates.get_ylim()[0] / 8, None)  # room for the legend
+    rates.legend(frameon=False, fontsize=7, ncols=2, loc="lower left")
     for activation in ("tanh", "relu"):
         initial.loglog(
             data["initial_depth"][1], data[f"initial_{activation}_g"][1], "o-", ms=4, label=f"{activation}: g, over L"
