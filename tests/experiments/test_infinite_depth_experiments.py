@@ -84,9 +84,9 @@ def test_changes_in_two_layer_blocks():
 
 def test_best_rates_by_a_parabola():
     rates = np.log2(two_layer_blocks.RATES)
-    losses = np.stack([np.exp(0.3 * (rates - best) ** 2) for best in (1.1, 2.3)], axis=1)
+    losses = np.stack([np.exp(0.3 * (rates - best) ** 2) for best in (2.1, 3.05)], axis=1)
     losses[-1] = np.inf
-    np.testing.assert_allclose(two_layer_blocks._optima(losses), [1.1, 2.3], atol=1e-9)
+    np.testing.assert_allclose(two_layer_blocks._optima(losses), [2.1, 3.05], atol=1e-9)
     depths = (4, 8, 16, 32, 64)
     moving = [np.array([-0.5 * np.log2(d)] * 4) + 3.0 + 0.01 * np.arange(4) for d in depths]
     assert two_layer_blocks._transfer_verdict("x", depths, moving).verdict == "fails"

@@ -136,8 +136,9 @@ def _change_verdicts(scheme: str, depths: tuple[int, ...], samples: dict[str, li
 
 # -- learning rates over depth -----------------------------------------------------------------------------------
 
-RATES = (2.0 ** np.arange(-1, 4.5, 0.5)).tolist()  # half octaves
-ROUNDING = 0.5 / 12**0.5  # octaves: of a best rate that stands beside one that diverges
+OCTAVES = 0.25  # between neighbouring rates
+RATES = (2.0 ** np.arange(1.5, 4.1, OCTAVES)).tolist()
+ROUNDING = OCTAVES / 12**0.5  # octaves: of a best rate that stands beside one that diverges
 TRANSFERS = 0.1  # |slope| of the best rate in depth up to which rates transfer
 
 
@@ -163,7 +164,7 @@ def _optima(losses: ndarray) -> ndarray:
             found.append(np.log2(RATES[i]))
             continue
         left, middle, right = np.log(one[i - 1 : i + 2])
-        found.append(np.log2(RATES[i]) + 0.25 * (left - right) / (left - 2 * middle + right))  # half-octave grid
+        found.append(np.log2(RATES[i]) + OCTAVES / 2 * (left - right) / (left - 2 * middle + right))
     return np.array(found)
 
 
