@@ -39,6 +39,7 @@ def seconds(depth: int, width: int) -> tuple[float, float]:
 
 def loop(depth: int, width: int) -> tuple[float, float]:
     """Seconds to compile the training loop, and the megabytes it needs in all, by XLA's account."""
+    jax.clear_caches()
     ready = prepare(
         nl.ResNet(depth), TASK, SCHEME, OPTIMIZER, width=width, steps=STEPS, weights="conditioned", seeds=0,
         tolerance=TOLERANCE, batch=None, dtype="float32",
@@ -81,7 +82,6 @@ def main(quick: bool) -> None:
     lines += [*part, f"Depth {depth}:", ""]
     part, in_width = table("width", widths, over_width)
     lines += part
-    jax.clear_caches()
     loop(4, 512)  # what is compiled once per process is not counted
     shallow, deep = (min(loop(d, 1024)[0] for _ in range(2)) for d in ((8, 32) if quick else (16, 256)))
     lines += [f"compiling the loop: {shallow:.2f} s at L = 16, {deep:.2f} s at L = 256: {deep / shallow:.2f} times"]
