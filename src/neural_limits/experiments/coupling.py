@@ -199,7 +199,7 @@ COUPLING = Experiment(
     "coupling",
     "The coupling of reused weights vanishes with width at the start and layer by layer with depth, but not its sum.",
     SOURCE,
-    2,
-    8,
+    1,
+    4,
     run,
 )

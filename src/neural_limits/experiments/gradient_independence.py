@@ -164,6 +164,6 @@ GRADIENT_INDEPENDENCE = Experiment(
     "Independent backward weights train differently; depth-muP has the smallest gap, but it does not close with depth.",
     SOURCE,
     1,
-    5,
+    6,
     run,
 )

@@ -328,6 +328,6 @@ INFINITE_DEPTH = Experiment(
     "do not give the same limit.",
     SOURCE,
     2,
-    12,
+    7,
     run,
 )

@@ -125,7 +125,7 @@ NONDEGENERACY = Experiment(
     "Feature and gradient covariances stay nondegenerate over the samples of one step, but not over steps, and not at "
     "the readout.",
     SOURCE,
+    0.5,
     1,
-    4,
     run,
 )

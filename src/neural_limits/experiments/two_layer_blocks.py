@@ -209,6 +209,6 @@ TWO_LAYER_BLOCKS = Experiment(
     "In two-layer blocks the first layer's features stop moving with depth; a larger rate mends that, not transfer.",
     SOURCE,
     2,
-    12,
+    10,
     run,
 )
