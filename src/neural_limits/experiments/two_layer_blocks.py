@@ -160,7 +160,7 @@ def _optima(losses: ndarray) -> ndarray:
     found = []
     for one in losses.T:
         i = int(np.argmin(one))
-        if not 0 < i < len(one) - 1 or not np.isfinite(one[i + 1]):
+        if not 0 < i < len(one) - 1 or not np.isfinite(one[i - 1 : i + 2]).all():
             found.append(np.log2(RATES[i]))
             continue
         left, middle, right = np.log(one[i - 1 : i + 2])
