@@ -160,10 +160,11 @@ def _optima(losses: ndarray) -> ndarray:
     found = []
     for one in losses.T:
         i = int(np.argmin(one))
-        if not 0 < i < len(one) - 1 or not np.isfinite(one[i - 1 : i + 2]).all():
+        near = one[max(i - 1, 0) : i + 2]
+        if len(near) < 3 or not np.all(np.isfinite(near) & (near > 0)):  # at an end, beside a diverged one, or zero
             found.append(np.log2(RATES[i]))
             continue
-        left, middle, right = np.log(one[i - 1 : i + 2])
+        left, middle, right = np.log(near)
         found.append(np.log2(RATES[i]) + OCTAVES / 2 * (left - right) / (left - 2 * middle + right))
     return np.array(found)
 
