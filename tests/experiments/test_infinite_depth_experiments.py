@@ -88,7 +88,7 @@ def test_best_rates_by_a_parabola():
     losses[-1] = np.inf
     np.testing.assert_allclose(two_layer_blocks._optima(losses), [2.1, 3.05], atol=1e-9)
     depths = (4, 8, 16, 32, 64)
-    moving = [np.array([-0.5 * np.log2(d)] * 4) + 3.0 + 0.01 * np.arange(4) for d in depths]
+    moving = [np.array([-0.5 * np.log2(d)] * 4) + 3.137 + 0.01 * np.arange(4) for d in depths]
     assert two_layer_blocks._transfer_verdict("x", depths, moving).verdict == "fails"
     still = [np.array([0.25, 0.26, 0.24, 0.25])] * 5
     assert two_layer_blocks._transfer_verdict("x", depths, still).verdict == "holds"
