@@ -47,6 +47,13 @@ NOTATION: dict[str, Symbol] = {
     "rank_right": Symbol("r_A", "touched directions on the right (features)", "1"),
     "feature_kernel": Symbol("Φ", "mean over neurons of φ(h) φ(h) for two (step, sample) pairs", "1"),
     "gradient_kernel": Symbol("G", "mean over neurons of g g for two (step, sample) pairs, g = n ∂f/∂h", "1"),
+    "train_loss": Symbol("|χ|²/P", "mean squared error on the training samples, labels with noise", "1"),
+    "test_loss": Symbol("|v|²/D", "mean squared error on fresh inputs, labels without noise", "1"),
+    "diverged_at": Symbol("t", "step at which the loss left all bounds; NaN where it did not", "1"),
+    "backward_overlap": Symbol("C_b", "overlap per neuron of the backward vectors b^l of two steps", "1"),
+    "forward_overlap": Symbol("C_c", "overlap per neuron of the gradient's forward images c^l of two steps", "1"),
+    "error_overlap": Symbol("C_v", "overlap per input of the error vectors of two steps", "1"),
+    "residual_overlap": Symbol("C_χ", "overlap per sample of the residuals of two steps", "1"),
     "discarded": Symbol("δ²", "largest relative squared norm left outside the basis so far", "1"),
 }
 

@@ -1,3 +1,6 @@
 """Deep linear networks in the proportional limit: width, input dimension and samples diverge together."""
 
+from ._outliers import WeightOutliers as WeightOutliers
 from ._setting import Setting as Setting
+from ._solution import DeepLinear as DeepLinear
+from ._solve import deep_linear as deep_linear

@@ -76,6 +76,8 @@ def check_sigma(sigma: Any, depth: int) -> tuple[float, ...]:
     """One standard deviation for each of W⁰..W^{L-1} and the readout; a number stands for all of them."""
     if isinstance(sigma, Sequence | np.ndarray) and np.ndim(sigma) == 1:
         if len(sigma) != depth + 1:
-            raise ValueError(f"`sigma_w` must hold depth + 1 = {depth + 1} values, the readout's last; got {len(sigma)}.")
+            raise ValueError(
+                f"`sigma_w` must hold depth + 1 = {depth + 1} values, the readout's last; got {len(sigma)}."
+            )
         return tuple(positive_float("sigma_w", s, zero=True) for s in sigma)
     return (positive_float("sigma_w", sigma, zero=True),) * (depth + 1)
