@@ -14,13 +14,14 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.linalg import solve_triangular
 from scipy.optimize import brentq, minimize_scalar
+from threadpoolctl import threadpool_limits
 
 from ._dmft import OrderParameters
 from ._setting import Setting
 
 # Where the determinant is looked at, as fractions of μ at the edge. λ - edge is quadratic in μ there, so even points
 # resolve outliers near the edge; logarithmic ones those far from it.
-SCAN = np.concatenate([np.geomspace(1e-5, 0.03, 24), np.linspace(0.05, 1 - 1e-6, 96)])
+SCAN = np.concatenate([np.geomspace(1e-4, 0.03, 12), np.linspace(0.05, 1 - 1e-6, 60)])
 
 
 class Scalars(NamedTuple):
@@ -67,11 +68,18 @@ def outlier(order: OrderParameters, setting: Setting, step: int) -> float:
 
     The smallest root μ of det(1 - T(μ)), T of size 4k(L + 1), below the edge's μ. T couples neighbouring layers
     only, so it is eliminated layer by layer: the determinant is a product of L determinants of size 2k.
-    Cost: about 120 times O(L (2k)³).
+    Cost: about 80 times O(L (2k)³).
     """
     if step == 0:
         return float("nan")  # untrained: nothing but a bulk
     _, mu_edge = bulk_edge(order, setting, step)
+    with threadpool_limits(1, "blas"):  # threads cost more than they bring at these sizes
+        root = _smallest_root(mu_edge, order, setting, step)
+    return float(scalars(root, order, setting, step).eigenvalue)
+
+
+def _smallest_root(mu_edge: float, order: OrderParameters, setting: Setting, step: int) -> float:
+    """Where the determinant first changes its sign, from μ = 0 up; NaN if it does not before the edge."""
     blocks = _Blocks.at(order, step)
     sign = lambda mu: _determinant(mu, order, setting, step, blocks)[0]  # noqa: E731
     before = 1.0  # T vanishes as μ → 0
@@ -80,8 +88,7 @@ def outlier(order: OrderParameters, setting: Setting, step: int) -> float:
         now = sign(mu)
         if now * before < 0:
             signed = lambda x: _signed_root(x, order, setting, step, blocks)  # noqa: E731
-            root = brentq(signed, max(previous, 1e-3 * mu), mu, xtol=1e-15 * mu, rtol=1e-14)
-            return float(scalars(root, order, setting, step).eigenvalue)
+            return float(brentq(signed, max(previous, 1e-3 * mu), mu, xtol=1e-15 * mu, rtol=1e-14))
         before, previous = now, mu
     return float("nan")
 
@@ -124,7 +131,7 @@ def _determinant(
     return float(sign), float(log)
 
 
-def _inputs(s: Scalars, setting: Setting, blocks: _Blocks) -> Float[ndarray, "2k 2k"]:
+def _inputs(s: Scalars, setting: Setting, blocks: _Blocks) -> Float[ndarray, "k2 k2"]:
     """What samples and inputs send back up, (x⁰, e⁰), for what comes down, (y⁰, a⁰)."""
     p, r, chi = blocks.input, blocks.response, blocks.residual
     alpha, gamma0, nu, h = _ratio(setting), setting.gamma0, setting.width_ratio, setting.step_size

@@ -98,7 +98,7 @@ class DeepLinear:
         """The eigenvalue of Θ above its bulk after ``updates`` updates, the largest; NaN where there is none.
 
         Gradient descent is stable while η times it is below 2. ValueError beyond the steps solved, and for one-pass
-        runs, whose batches are independent of what was learned. Cost: 120 times O(L updates³).
+        runs, whose batches are independent of what was learned. Cost: about 80 times O(L (2 updates)³).
 
         >>> import neural_limits as nl
         >>> sol = nl.limits.deep_linear(steps=20)
