@@ -138,29 +138,29 @@ def _arguments(setting: Setting) -> dict[str, Any]:
 def test_an_outlier_below_the_bulk() -> None:
     """Of the singular values of a dense network one lies below the lower edge, where it is predicted."""
     sol = nl.limits.deep_linear(
-        depth=1, width_ratio=4.0, sample_ratio=0.5, lr=0.06, gamma=5.0, label_noise=1.0, sigma_w=(1.6, 0.3), steps=30
+        depth=1, width_ratio=8.0, sample_ratio=1.0, lr=0.28, gamma=1.0, label_noise=0.0, sigma_w=(0.8, 1.5), steps=30
     )
     found = sol.outliers(30)[0]
     assert (len(found.above), len(found.below)) == (1, 1)
-    assert found.below[0] < found.edges[0] - 0.1
+    assert found.below[0] < found.edges[0] - 0.3
     measured = np.array([_singular_values(seed) for seed in range(6)])
     for predicted, values in ((found.below[0], measured[:, -1]), (found.above[0], measured[:, 0])):
         error = values.std(ddof=1) / len(values) ** 0.5
         assert abs(values.mean() - predicted) < 4 * error
-        assert error < 0.02 * predicted
-    assert np.all(abs(measured[:, [1, -2]] - found.edges[::-1]) < 0.1)  # the next ones belong to the bulk
+        assert error < 0.03 * predicted
+    assert np.all(abs(measured[:, [1, -2]] - found.edges[::-1]) < 0.06)  # the next ones belong to the bulk
 
 
-def _singular_values(seed: int, d: int = 300, gamma: float = 5.0, lr: float = 0.06) -> np.ndarray:
-    """Of W⁰/√D of the same network at D = 300, N = 1200, P = 150."""
-    rng, n, p = np.random.default_rng(seed), 4 * d, d // 2
-    unit = lambda v, size: v * (size**0.5 / np.linalg.norm(v))  # noqa: E731
-    x, m, w = rng.standard_normal((p, d)), 1.6 * rng.standard_normal((n, d)) / d**0.5, 0.3 * rng.standard_normal(n)
-    teacher, noise = unit(rng.standard_normal(d), d), unit(rng.standard_normal(p), p)
+def _singular_values(seed: int, d: int = 300, lr: float = 0.28) -> np.ndarray:
+    """Of W⁰/√D of the same network at D = 300, N = 2400, P = 300."""
+    rng, n, p = np.random.default_rng(seed), 8 * d, d
+    x, m, w = rng.standard_normal((p, d)), 0.8 * rng.standard_normal((n, d)) / d**0.5, 1.5 * rng.standard_normal(n)
+    teacher = rng.standard_normal(d)
+    teacher *= d**0.5 / np.linalg.norm(teacher)
     for _ in range(30):
-        v = m.T @ w / (gamma * n / d) - teacher
-        q = x.T @ (x @ v / d**0.5 - noise) * (d**0.5 / p)
-        w, m = w - lr * gamma * m @ q, m - lr * gamma / d * np.outer(w, q)
+        v = m.T @ w / (n / d) - teacher
+        q = x.T @ (x @ v) / p
+        w, m = w - lr * m @ q, m - lr / d * np.outer(w, q)
     return np.linalg.svd(m, compute_uv=False)
 
 
