@@ -64,6 +64,9 @@ class BasisLimit:
         """Singular values of M^layer above its bulk after ``step`` updates, largest first."""
         step, m = self._reached(step), self.matrices.weights[layer]
         f, core = m.shape_ratio, m.core(step)
+        if m.sigma == 0:  # no bulk: all of the learned part stands out
+            values = np.linalg.svd(core, compute_uv=False)
+            return values[values > m.tolerance * values[0]]
         cross = m.core(0)
         block = KnownBlock(
             core,

@@ -8,13 +8,14 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-RESIDUAL = 1e-9  # relative, of the leading Ritz vector; the error of its value is the square of this over the gap
 
+def largest_eigenvalue(
+    product: Callable[[ndarray], ndarray], start: Float[ndarray, " n"], iterations: int, residual: float = 1e-9
+) -> float:
+    """By Lanczos with full reorthogonalisation, from ``start``, until the Ritz pair's relative ``residual`` is met.
 
-def largest_eigenvalue(product: Callable[[ndarray], ndarray], start: Float[ndarray, " n"], iterations: int) -> float:
-    """By Lanczos with full reorthogonalisation, from ``start``; stops early once the residual is below 1e-9.
-
-    To rounding where the eigenvalue lies outside the bulk; at a bulk's edge it is low by O(iterations⁻²).
+    Where the eigenvalue lies outside the bulk its relative error is then residual² over the relative gap; at a
+    bulk's edge ``iterations`` end the search, and the value is low by O(iterations⁻²).
     Cost: ``iterations`` products and as many vectors held.
 
     >>> round(largest_eigenvalue(lambda u: np.array([3.0, 2.0, 1.0]) * u, np.ones(3), 10), 12)
@@ -29,6 +30,6 @@ def largest_eigenvalue(product: Callable[[ndarray], ndarray], start: Float[ndarr
             rest = rest - (basis @ rest) @ basis
         beside.append(float(np.linalg.norm(rest)))
         values, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(beside[:-1], 1) + np.diag(beside[:-1], -1))
-        if len(diagonal) >= iterations or beside[-1] * abs(vectors[-1, -1]) <= RESIDUAL * abs(values[-1]):
+        if len(diagonal) >= iterations or beside[-1] * abs(vectors[-1, -1]) <= residual * abs(values[-1]):
             return float(values[-1])
         basis = np.vstack([basis, rest / beside[-1]])
