@@ -163,9 +163,8 @@ def _form(setting: Setting, inputs: int, weights: str, dtype: Any, tolerance: fl
 
 def _dataset(state: State, stops: list[int], found: list[list[Outliers]], tops: list[float]) -> xr.Dataset:
     data = xr.Dataset(coords={"step": np.arange(len(state.train))})
-    for name, losses, symbol in (("train_loss", state.train, "|χ|²/P"), ("test_loss", state.test, "|v|²/D")):
-        series = np.asarray(losses, np.float64)  # NaN where no step was made
-        data[name] = ("step", series, {"symbol": symbol, "units": "1", "long_name": f"mean squared {name[:-5]} error"})
+    for name, losses in (("train_loss", state.train), ("test_loss", state.test)):
+        data[name] = ("step", np.asarray(losses, np.float64), attributes(name))  # NaN where no step was made
     modes = max((o.count for row in found for o in row), default=0)
     values = np.full((len(stops), len(state.weights), modes), np.nan)
     for r, row in enumerate(found):
