@@ -9,6 +9,8 @@ from ._independent import independent_spikes as independent_spikes
 from ._kernels import OrderParameters as OrderParameters
 from ._kernels import outliers_from_order_parameters as outliers_from_order_parameters
 from ._known_block import KnownBlock as KnownBlock
+from ._lanczos import Eigenvalues as Eigenvalues
+from ._lanczos import leading_eigenvalues as leading_eigenvalues
 from ._outliers import Outliers as Outliers
 from ._outliers import bulk_edge as bulk_edge
 from ._outliers import known_block as known_block
