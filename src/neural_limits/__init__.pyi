@@ -1,5 +1,6 @@
 """The public names; each is imported when it is first used, so that `neural-limits --help` need not wait for JAX."""
 
+from . import landscape as landscape
 from . import laws as laws
 from . import limits as limits
 from . import networks as networks
@@ -8,6 +9,9 @@ from . import spectra as spectra
 from . import tasks as tasks
 from . import training as training
 from . import weights as weights
+from .landscape import CurvatureWatch as CurvatureWatch
+from .landscape import curvature as curvature
+from .landscape import track_curvature as track_curvature
 from .networks import MLP as MLP
 from .networks import ResNet as ResNet
 from .parametrizations import NTK as NTK

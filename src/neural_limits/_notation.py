@@ -55,6 +55,10 @@ NOTATION: dict[str, Symbol] = {
     "error_overlap": Symbol("C_v", "overlap per input of the error vectors of two steps", "1"),
     "residual_overlap": Symbol("C_χ", "overlap per sample of the residuals of two steps", "1"),
     "discarded": Symbol("δ²", "largest relative squared norm left outside the basis so far", "1"),
+    "eigenvalue": Symbol("λ", "largest curvature eigenvalues, in the metric of the rates at lr = 1", "loss"),
+    "residual": Symbol("|A v - λ v|", "an exact eigenvalue lies within this of the one found", "loss"),
+    "converged": Symbol("✓", "whether the residual is within the tolerance", "1"),
+    "stability_limit": Symbol("2(1+m)/η", "gradient descent is linearly stable while λ lies below it", "loss"),
 }
 
 

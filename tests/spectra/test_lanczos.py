@@ -92,5 +92,9 @@ def test_refusals_name_the_argument() -> None:
         leading_eigenvalues(lambda v: v, 2, 3)
     with pytest.raises(ValueError, match="`matvec` must return vectors of length `size` = 4"):
         leading_eigenvalues(lambda v: v[:2], 4, 1)
-    with pytest.raises(ValueError, match="`matvec` must return finite numbers"):
-        leading_eigenvalues(lambda v: v * np.nan, 4, 1)
+
+
+def test_a_product_that_is_not_finite_is_a_status() -> None:
+    found = leading_eigenvalues(lambda v: v * np.nan, 4, 1)
+    assert found.status == "diverged"
+    assert np.isnan(found.values).all()

@@ -114,7 +114,7 @@ def test_dense_records_are_measured(runs: dict[str, nl.Run]) -> None:
 def test_watch_sees_the_weights_after_the_steps_asked_for(runs: dict[str, nl.Run]) -> None:
     seen = {}
     run = trained(
-        "dense", watch=lambda step, hidden: seen.update({step: np.array(hidden[0].value)}), watch_steps=(3, 0)
+        "dense", watch=lambda step, now: seen.update({step: np.array(now.hidden[0].value)}), watch_steps=(3, 0)
     )
     assert list(seen) == [0, 3]
     np.testing.assert_array_equal(seen[3], run.weights[0].value)

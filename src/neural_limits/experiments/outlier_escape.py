@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from ..networks import MLP
+from ..networks import MLP, Parameters
 from ..parametrizations import MuP
 from ..spectra import (
     bulk_edge,
@@ -23,7 +23,7 @@ from ..spectra import (
 )
 from ..tasks import toy
 from ..training import SGD, Run, Watch, train
-from ..weights import ConditionedMatrix, DenseMatrix, WeightMatrix
+from ..weights import ConditionedMatrix, DenseMatrix, matrices
 from ._cases import Case, case_a, case_b
 from ._experiment import Experiment, Mean, Result, Say, Verdict, decide, mean_of, standard_errors
 
@@ -130,8 +130,8 @@ def _train(case: Case, width: int, weights: str, seed: int) -> tuple[Run, dict[t
     """One run, and for conditioned weights the limit-form and independent predictions at each record."""
     extra: dict[tuple[int, int], ndarray] = {}
 
-    def watch(step: int, hidden: tuple[WeightMatrix, ...]) -> None:
-        for layer, weight in enumerate(hidden):
+    def watch(step: int, parameters: Parameters) -> None:
+        for layer, weight in enumerate(matrices(parameters.hidden)):
             if isinstance(weight, ConditionedMatrix):
                 limit = find_roots(known_block(weight, bulk="limit"), bulk_edge(weight)[1]).values
                 extra[layer, step] = np.array([[_at(limit, m), _at(independent_outliers(weight), m)] for m in (0, 1)])
@@ -154,8 +154,8 @@ def _edge_eigenvalues(seed: int) -> ndarray:
     """λ_min F(edge) at the escape steps (step, layer), in a wide conditioned network."""
     found: list[list[float]] = []
 
-    def watch(step: int, hidden: tuple[WeightMatrix, ...]) -> None:
-        found.append([edge_eigenvalue(weight) for weight in hidden])  # type: ignore[arg-type]
+    def watch(step: int, parameters: Parameters) -> None:
+        found.append([edge_eigenvalue(weight) for weight in matrices(parameters.hidden)])  # type: ignore[arg-type]
 
     _escape_run(WIDE, "conditioned", seed, watch)
     return np.array(found)
@@ -165,8 +165,8 @@ def _detection(seed: int) -> list[float]:
     """First step at which each layer's top singular value passes the Tracy-Widom level, in a dense network."""
     found = [float("nan"), float("nan")]
 
-    def watch(step: int, hidden: tuple[WeightMatrix, ...]) -> None:
-        for layer, weight in enumerate(hidden):
+    def watch(step: int, parameters: Parameters) -> None:
+        for layer, weight in enumerate(matrices(parameters.hidden)):
             assert isinstance(weight, DenseMatrix)
             level = bulk_edge(weight, DETECTION_ALARM)[1]
             if np.isnan(found[layer]) and top_singular_values(np.asarray(weight.value), 1)[0] > level:

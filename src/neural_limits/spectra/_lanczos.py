@@ -36,7 +36,9 @@ class Eigenvalues:
 
     @property
     def status(self) -> str:
-        """``completed``, or ``no_convergence`` where an eigenvalue's residual is above the tolerance."""
+        """``completed``; ``no_convergence``: a residual is above the tolerance; ``diverged``: no finite product."""
+        if np.isnan(self.values).any():
+            return "diverged"
         return "completed" if bool(self.converged.all()) else "no_convergence"
 
 
@@ -58,10 +60,11 @@ def leading_eigenvalues(
     one), and columns that run out (an operator of low rank) are replaced by random ones. V is cut back to
     its leading Ritz vectors when it holds ``restart`` vectors. The smallest eigenvalues are those of -A.
 
-    Converged: residual ≤ tolerance × max(\\|λ\\|, 10⁻³ max \\|λ\\|). An operator that is symmetric only up to an
-    error (products known to a tolerance) shows it in the residuals. Memory: ``restart`` vectors (default
-    8 (count + 2)); products: count + 2 per iteration. ValueError for sizes below one, more eigenvalues than the size, a product of the
-    wrong shape or that is not finite. Source: Golub and Underwood 1977; Wu and Simon 2000 (thick restart).
+    Converged: residual ≤ tolerance × max(abs λ, 10⁻³ of the largest abs λ). An operator that is symmetric
+    only up to an error (products known to a tolerance) shows it in the residuals. Products that are not
+    finite give NaN and the status ``diverged``. Memory: ``restart`` vectors (default 8 (count + 2), at least
+    64); products: count + 2 per iteration. ValueError for sizes below one, more eigenvalues than the size, a
+    product of the wrong shape. Source: Golub and Underwood 1977; Wu and Simon 2000 (thick restart).
 
     >>> matrix = np.diag([5.0, 5.0, 3.0, *np.linspace(-1, 1, 97)])
     >>> leading_eigenvalues(lambda v: matrix @ v, 100, 3).values.round(8)
@@ -75,7 +78,18 @@ def leading_eigenvalues(
     width = min(size, count + GUARD)
     keep = min(size, 2 * width)
     most = min(size, max(2 * keep, max(WHOLE, 8 * width) if restart is None else positive_int("restart", restart)))
-    space = _Space(matvec, size, width, np.random.default_rng(seed))
+    try:
+        return _run(
+            _Space(matvec, size, width, np.random.default_rng(seed)), count, tolerance, max_iterations, keep, most
+        )
+    except _NotFinite:
+        nan = np.full(count, np.nan)
+        return Eigenvalues(nan, nan, np.zeros(count, bool), 0, 0, np.full((count, size), np.nan))
+
+
+def _run(space: _Space, count: int, tolerance: float, max_iterations: int, keep: int, most: int) -> Eigenvalues:
+    """Extend and cut the space until the leading pairs have converged, it is whole, or iterations are spent."""
+    size, width = space.size, len(space.following)
     space.extend(space.following)
     products = width
     for iteration in range(1, max_iterations + 1):
@@ -92,6 +106,10 @@ def leading_eigenvalues(
     return Eigenvalues(values, residuals, converged, iteration, products, vectors)
 
 
+class _NotFinite(ArithmeticError):
+    """A product was not finite: the operator's network has diverged."""
+
+
 class _Space:
     """An orthonormal basis V (rows), H = V A Vᵀ as computed, the next block Q and its coupling R to V."""
 
@@ -101,7 +119,7 @@ class _Space:
         self.product = np.zeros((0, 0))  # H[i, j] = ⟨v_i, A v_j⟩
         self.following = self._orthonormal(rng.standard_normal((width, size)), self.basis, 1.0)[0]
         self.coupling = np.zeros((width, 0))  # R[i, j] = ⟨q_i, A v_j⟩
-        self.dropped = np.zeros((0, 0))  # what cuts have left of A v_j outside both (by an asymmetry of A)
+        self.dropped: list[ndarray] = []  # what each cut has left of A v_j outside both (an asymmetry of A)
 
     def extend(self, rows: ndarray) -> None:
         """Take the rows (orthonormal, orthogonal to the basis) into the basis; multiply; find the next block."""
@@ -117,7 +135,7 @@ class _Space:
         scale = max(float(np.abs(product).max()), float(np.linalg.norm(images, axis=1).max()))
         self.following, factor = self._orthonormal(left, self.basis, scale)
         self.coupling = np.concatenate([np.zeros((len(self.following), old)), factor], axis=1)
-        self.dropped = np.pad(self.dropped, ((0, 0), (0, new)))
+        self.dropped = [np.pad(dropped, ((0, 0), (0, new))) for dropped in self.dropped]
 
     def ritz(self, count: int, tolerance: float) -> Eigenvalues:
         """The leading Ritz pairs and their residuals, those of an asymmetry included."""
@@ -126,7 +144,9 @@ class _Space:
         values, vectors = values[::-1], vectors[:, ::-1]
         chosen = vectors[:, :count]
         inside_and_next = np.concatenate([self.product - symmetric, self.coupling]) @ chosen
-        residuals = np.linalg.norm(inside_and_next, axis=0) + np.linalg.norm(self.dropped @ chosen, axis=0)
+        residuals = np.linalg.norm(inside_and_next, axis=0)
+        for dropped in self.dropped:  # of several cuts: they need not be orthogonal
+            residuals = residuals + np.linalg.norm(dropped @ chosen, axis=0)
         largest = np.abs(values).max()
         rounding = 10 * np.finfo(float).eps * largest
         allowed = tolerance * np.maximum(np.abs(values[:count]), FLOOR * largest) + rounding
@@ -136,7 +156,7 @@ class _Space:
         """Keep the span of the leading Ritz vectors: the next block still couples to it as before."""
         vectors = np.linalg.eigh((self.product + self.product.T) / 2)[1][:, ::-1]
         chosen, rest = vectors[:, :keep], vectors[:, keep:]
-        self.dropped = np.linalg.qr(np.concatenate([self.dropped, rest.T @ self.product]) @ chosen, mode="r")
+        self.dropped = [dropped @ chosen for dropped in (*self.dropped, rest.T @ self.product)]
         self.basis = chosen.T @ self.basis
         self.product = chosen.T @ self.product @ chosen
         self.coupling = self.coupling @ chosen
@@ -146,7 +166,7 @@ class _Space:
         if image.shape != (self.size,):
             raise ValueError(f"`matvec` must return vectors of length `size` = {self.size}; got shape {image.shape}.")
         if not np.isfinite(image).all():
-            raise ValueError("`matvec` must return finite numbers; check that the network has not diverged.")
+            raise _NotFinite
         return image
 
     def _orthonormal(self, rows: ndarray, basis: ndarray, scale: float) -> tuple[ndarray, ndarray]:

@@ -1,7 +1,10 @@
 """Losses, optimizers and the training loop, the same for both forms of weights."""
 
+from ._losses import loss_named as loss_named
 from ._optimizers import SGD as SGD
 from ._optimizers import Adam as Adam
+from ._optimizers import Optimizer as Optimizer
+from ._optimizers import relative_rates as relative_rates
 from ._record import Watch as Watch
 from ._run import Run as Run
 from ._setup import prepare as prepare

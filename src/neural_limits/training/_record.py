@@ -15,7 +15,7 @@ from ..networks import Parameters
 from ..spectra import Outliers, edge_eigenvalue, outliers
 from ..weights import ConditionedMatrix, DenseMatrix, WeightMatrix, matrices
 
-Watch = Callable[[int, tuple[WeightMatrix, ...]], None]
+Watch = Callable[[int, Parameters], None]
 
 
 class Records:

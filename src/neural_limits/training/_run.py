@@ -14,6 +14,7 @@ from numpy import ndarray
 from ..networks import Network, Parameters
 from ..parametrizations import Rules
 from ..weights import WeightMatrix, matrices
+from ._optimizers import Optimizer
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Run:
     parameters: Parameters = field(repr=False)
     network: Network
     rules: Rules = field(repr=False)
+    optimizer: Optimizer
     timing: dict[str, float] = field(default_factory=dict, repr=False)
 
     @property

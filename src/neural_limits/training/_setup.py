@@ -54,6 +54,7 @@ class Prepared(NamedTuple):
     rules: Rules
     form: Form
     settings: dict[str, Any]  # what to write beside the results
+    optimizer: Optimizer
 
 
 def prepare(
@@ -106,7 +107,8 @@ def prepare(
         "weights": weights, "backward": backward, "tolerance": tolerance,
         "batch": batch or task.samples, "dtype": dtype.name,
     }  # fmt: skip
-    return Prepared(state, setting, Plan(network, task.loss, type(optimizer), not one), rules, form, settings)
+    plan = Plan(network, task.loss, type(optimizer), not one)
+    return Prepared(state, setting, plan, rules, form, settings, optimizer)
 
 
 @partial(jax.jit, static_argnames=("network", "sizes", "form"))

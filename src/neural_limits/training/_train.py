@@ -18,7 +18,7 @@ from .._checks import positive_float
 from ..networks import Network, Parameters
 from ..parametrizations import Parametrization
 from ..tasks import Task
-from ..weights import Weights, matrices, shard_particles, with_bases
+from ..weights import Weights, shard_particles, with_bases
 from ._dataset import dataset, ensemble_dataset
 from ._loop import Plan, Progress, Setting, State, advance, grow, observe
 from ._memory import memory_message
@@ -63,8 +63,8 @@ def train(
     mini-batch size (None: full batch; each epoch shuffled, its incomplete last batch dropped). ``dtype``
     defaults to JAX's float. ``mesh`` spreads the width over devices (`weights.particle_mesh`). ``memory``
     bounds the bytes that bases may grow to (default: what the device has). ``progress(step, steps, loss)``
-    is called now and then; ``watch(step, weights)`` after ``watch_steps`` updates (default: ``record``), with
-    the hidden weights (read them then: the next step reuses their memory). ``backward="decoupled"`` gives
+    is called now and then; ``watch(step, parameters)`` after ``watch_steps`` updates (default: ``record``), with
+    the weights as they are (read them then: the next step reuses their memory). ``backward="decoupled"`` gives
     backpropagation initial weights of its own, with the same updates added to both (without ``record``).
     Parametrization and optimizer default to ``MuP()`` and ``SGD(lr=0.1)``.
 
@@ -93,7 +93,7 @@ def train(
         if step in stops:
             records.take(step, parameters)
         if watch is not None and step in looks:
-            watch(step, matrices(parameters.hidden))
+            watch(step, parameters)
 
     halts = sorted({*stops, *looks})
     state, setting = ready.state, ready.setting
@@ -106,7 +106,7 @@ def train(
         _warn_if_dense_is_cheaper(state.parameters.hidden)
     data = dataset(state, setting.order, task, records, weights)
     data.attrs.update(ready.settings, status=status, message=message, seed=seed)
-    return Run(status, message, data, state.parameters, network, ready.rules, timing)
+    return Run(status, message, data, state.parameters, network, ready.rules, ready.optimizer, timing)
 
 
 def train_ensemble(
