@@ -10,6 +10,7 @@ from .gradient_independence import GRADIENT_INDEPENDENCE
 from .infinite_depth import INFINITE_DEPTH
 from .nondegeneracy import NONDEGENERACY
 from .outlier_escape import OUTLIER_ESCAPE
+from .proportional_limit import PROPORTIONAL_LIMIT
 from .two_layer_blocks import TWO_LAYER_BLOCKS
 
 
@@ -21,6 +22,6 @@ def registry() -> dict[str, Experiment]:
     """
     experiments = (
         OUTLIER_ESCAPE, EXACTNESS_IN_LAW, DIGITS_OUTLIERS, INFINITE_DEPTH, COUPLING, NONDEGENERACY,
-        GRADIENT_INDEPENDENCE, TWO_LAYER_BLOCKS,
+        GRADIENT_INDEPENDENCE, TWO_LAYER_BLOCKS, PROPORTIONAL_LIMIT,
     )  # fmt: skip
     return {experiment.name: experiment for experiment in experiments}

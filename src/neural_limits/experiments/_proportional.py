@@ -1,0 +1,55 @@
+"""What the experiments on deep linear networks share: settings, theory, and finite networks beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from ..limits import deep_linear
+from ..limits.proportional import DeepLinear, DeepLinearNetwork, Setting, deep_linear_network
+from ._experiment import Mean, Verdict, decide
+
+SOURCE = "arXiv 2605.07870; docs/deep-linear.md"
+BASE = Setting(
+    depth=2, width_ratio=1.0, sample_ratio=2.0, lr=0.05, gamma=2.0, sigma=0.5, label_noise=0.3, steps=60
+)  # fmt: skip
+
+
+def theory(setting: Setting, **more: Any) -> DeepLinear:
+    """The limit of a setting."""
+    fields = {name: value for name, value in vars(setting).items() if name != "sigma"}
+    return deep_linear(**fields, sigma_w=setting.sigma, **more)
+
+
+def networks(
+    setting: Setting, inputs: int, weights: str, seeds: int, record: Sequence[int], **options: Any
+) -> list[DeepLinearNetwork]:
+    """Trained networks of D = ``inputs``, one for each seed; float32."""
+    run = lambda seed: deep_linear_network(  # noqa: E731
+        setting, inputs, weights, seed, dtype="float32", record=record, **options
+    )
+    return [run(seed) for seed in range(seeds)]
+
+
+def top_values(runs: Sequence[DeepLinearNetwork]) -> ndarray:
+    """Largest outlier (seed, record, layer); NaN where there is none."""
+    values = [run.data.singular_value for run in runs]
+    return np.array([v.values[..., 0] if v.sizes["mode"] else np.full(v.shape[:2], np.nan) for v in values])
+
+
+def changed(**changes: Any) -> Setting:
+    """The base setting with changes."""
+    return replace(BASE, **changes)
+
+
+def agreement(claim: str, predicted: float, measured: Mean, digits: int = 5) -> Verdict:
+    """Whether a mean over networks lies within three of its standard errors of the limit."""
+    apart = abs(measured.value - predicted) / measured.error
+    return Verdict(
+        claim, SOURCE, f"{measured} against {predicted:.{digits}f}: {apart:.1f} standard errors", "below 3",
+        decide(bool(apart < 3)),
+    )  # fmt: skip

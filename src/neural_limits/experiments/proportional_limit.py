@@ -1,0 +1,298 @@
+"""Deep linear networks: the proportional limit against networks of finite size, and what moves their outliers."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from ..limits.proportional import DeepLinear, Setting
+from ._experiment import Experiment, Mean, Result, Say, Verdict, decide, mean_of
+from ._proportional import BASE, SOURCE, agreement, changed, networks, theory, top_values
+from ._slopes import slope_over, slope_verdict
+
+RECORD = tuple(range(5, 61, 5))
+GAMMAS, SIGMAS = (0.5, 1.0, 2.0, 4.0), (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
+WIDTHS = (0.25, 1.0, 4.0, 16.0)
+
+
+class Size(NamedTuple):
+    """Networks of one size."""
+
+    weights: str
+    inputs: int
+    seeds: int
+
+    def __str__(self) -> str:
+        return f"{self.weights}, D = {self.inputs:,}"
+
+
+def run(quick: bool, say: Say) -> Result:
+    """Sizes, output scale and initial variance, rectangular weights, escape steps."""
+    sizes = [Size("dense", 250, 12), Size("dense", 500, 12), Size("dense", 1000, 12), Size("conditioned", 20_000, 6)]
+    sizes = [*sizes[:2], Size("conditioned", 5_000, 6)] if quick else [*sizes, Size("conditioned", 100_000, 3)]
+    limit = theory(BASE)
+    found, verdict = {}, []
+    for size in sizes:
+        say(f"{size}: {size.seeds} networks, 60 steps")
+        runs = networks(BASE, size.inputs, size.weights, size.seeds, RECORD, record_ntk=True)
+        found[size] = {
+            "outlier": top_values(runs),
+            "train": np.array([r.data.train_loss.values for r in runs]),
+            "ntk": np.array([r.data.ntk_top.values for r in runs]),
+        }
+        verdict += _size_verdicts(size, found[size], limit)
+    verdict.append(_scatter(found))
+    inputs, seeds = (4_000, 3) if quick else (20_000, 4)
+    say(f"output scale and initial variance: conditioned, D = {inputs:,}")
+    scans = {name: _scan(name, values, inputs, seeds) for name, values in (("gamma", GAMMAS), ("sigma", SIGMAS))}
+    verdict += [row for scan in scans.values() for row in scan["verdict"]]
+    say("rectangular weights: dense")
+    verdict += _rectangular(300 if quick else 600)
+    say("escape steps")
+    escapes = _escapes(1_000 if quick else 5_000, WIDTHS[:3] if quick else WIDTHS, 2 if quick else 4)
+    verdict += escapes["verdict"]
+    figures = {"sizes": _size_figure(limit, found), "outliers": _scan_figure(scans, escapes)}
+    captions = {
+        "sizes": "Train loss, outliers of W⁰ and W¹ (bulk edge dashed) and leading NTK mode over training: the limit "
+        "(lines), dense and conditioned networks (points, standard deviation over seeds).",
+        "outliers": "Outliers after 60 steps against output scale and initial standard deviation, and the step at "
+        "which W¹ shows one, against width: the limit (lines) and conditioned networks (points).",
+    }
+    return Result(_dataset(limit, found, scans, escapes), verdict, figures, captions)
+
+
+# -- sizes -------------------------------------------------------------------------------------------------------
+
+
+def _size_verdicts(size: Size, found: dict[str, ndarray], limit: DeepLinear) -> list[Verdict]:
+    rows = []
+    for layer in (0, 1):
+        for step in (20, 60):
+            values = found["outlier"][:, RECORD.index(step), layer]
+            predicted = float(limit.outliers(step)[layer].above[0])
+            rows.append(agreement(f"{size}: outlier of W{layer} after {step} steps", predicted, mean_of(values)))
+    train = mean_of(found["train"][:, 59])
+    rows.append(agreement(f"{size}: train loss at step 59", float(limit.data.train_loss[59]), train))
+    rows.append(agreement(f"{size}: leading NTK mode after 60 steps", limit.ntk_top(60), mean_of(found["ntk"][:, -1])))
+    return rows
+
+
+def _scatter(found: dict[Size, dict[str, ndarray]]) -> Verdict:
+    """Networks scatter about the limit as 1/√D."""
+    sizes = list(found)
+    values = [f["outlier"][:, -1, 0] for f in found.values()]
+    slope = slope_over([s.inputs for s in sizes], values, lambda all_: np.array([s.std(ddof=1) for s in all_]))
+    ends = f" ({values[0].std(ddof=1):.5f} to {values[-1].std(ddof=1):.5f})"
+    row = slope_verdict("the outlier of W0 scatters over networks as D^-1/2", SOURCE, slope, -0.5)
+    return row._replace(measured=row.measured + ends)
+
+
+# -- output scale and initial variance -----------------------------------------------------------------------------
+
+
+def _scan(name: str, values: tuple[float, ...], inputs: int, seeds: int) -> dict[str, Any]:
+    """Outliers after 60 steps at rate 0.04 over one argument: the limit, and conditioned networks."""
+    verdict, predicted, measured = [], [], []
+    for value in values:
+        setting = changed(lr=0.04, **{name: value})
+        limit = theory(setting)
+        runs = networks(setting, inputs, "conditioned", seeds, (60,))
+        claim = f"{name} {value:g}: outliers of W0 and W1 (conditioned, D = {inputs:,})"
+        if limit.status == "diverged":
+            ended = [r.status for r in runs]
+            predicted.append([np.nan] * 2)
+            measured.append(np.full((seeds, 2), np.nan))
+            verdict.append(
+                Verdict(claim, SOURCE, f"limit: {limit.message} networks: {', '.join(ended)}", "both diverge",
+                        decide(set(ended) == {"diverged"}))
+            )  # fmt: skip
+            continue
+        above = [w.above[0] if len(w.above) else np.nan for w in limit.outliers(60)]
+        predicted.append(above)
+        measured.append(top_values(runs)[:, 0])
+        verdict.append(_counts_and_values(claim, above, measured[-1]))
+    return {"values": values, "predicted": np.array(predicted), "measured": np.array(measured), "verdict": verdict}
+
+
+def _counts_and_values(claim: str, predicted: list[float], measured: ndarray) -> Verdict:
+    """The same layers have outliers, at values within three standard errors."""
+    text, apart, same = [], [0.0], True
+    for layer, limit in enumerate(predicted):
+        values = measured[:, layer]
+        if np.isnan(limit) or np.isnan(values).any():
+            same = same and bool(np.isnan(limit)) and bool(np.isnan(values).all())
+            text.append(f"W{layer} {np.isfinite(values).sum()} of {len(values)} networks have one, limit {limit:.4f}")
+            continue
+        mean = mean_of(values)
+        apart.append(abs(mean.value - limit) / mean.error)
+        text.append(f"W{layer} {mean} against {limit:.5f}")
+    measured_text = "; ".join(text).replace("limit nan", "limit none")
+    return Verdict(
+        claim, SOURCE, measured_text, "same layers, values within 3 standard errors", decide(same and max(apart) < 3)
+    )
+
+
+# -- rectangular weights -------------------------------------------------------------------------------------------
+
+
+def _rectangular(inputs: int) -> list[Verdict]:
+    """Outliers above the bulk of wide weights, and one below it; dense networks."""
+    wide = changed(width_ratio=4.0, sigma=(0.5, 0.7, 0.6), lr=0.08, steps=40)
+    runs = networks(wide, inputs, "dense", 6, (40,))
+    rows = [
+        agreement(f"dense, D = {inputs}, N/D = 4: outlier of W{layer}", float(found.above[0]), mean_of(values))
+        for layer, (found, values) in enumerate(zip(theory(wide).outliers(40), top_values(runs)[:, 0].T, strict=True))
+    ]
+    low = Setting(depth=1, width_ratio=8.0, sample_ratio=1.0, lr=0.28, gamma=1.0, sigma=(0.8, 1.5), steps=30)
+    found = theory(low).outliers(30)[0]
+    smallest = [r.below_bulk(0) for r in networks(low, inputs // 2, "dense", 6, ())]
+    claim = f"dense, D = {inputs // 2}, N/D = 8: one singular value below the bulk"
+    if {len(s) for s in smallest} != {1}:
+        return [*rows, Verdict(claim, SOURCE, f"counts {[len(s) for s in smallest]}", "one each", decide(False))]
+    return [*rows, agreement(claim, float(found.below[0]), mean_of(np.array([s[0] for s in smallest])))]
+
+
+# -- escape --------------------------------------------------------------------------------------------------------
+
+
+def _escapes(inputs: int, widths: tuple[float, ...], seeds: int) -> dict[str, Any]:
+    """The first step with an outlier of W¹ in the limit, and above the Tracy-Widom level in networks."""
+    rows, escape, expected, detected = [], [], [], []
+    for scheme in ("mup", "ntk"):
+        for nu in widths:
+            setting = changed(width_ratio=nu, lr=0.04, parametrization=scheme, steps=100)
+            limit = theory(setting)
+            first = int(limit.escape_step(1))
+            record = tuple(range(max(1, first - 4), min(first + 16, 100) + 1))
+            runs = networks(changed(**{**vars(setting), "steps": record[-1]}), inputs, "conditioned", seeds, record)
+            level = float(runs[0].data.threshold[1])
+            predicted = next(k for k in record if (above := limit.outliers(k)[1].above).size and above[0] > level)
+            steps = np.array([_first(record, values) for values in top_values(runs)[:, :, 1]])
+            rows.append(_escape_verdict(f"{scheme}, N/D = {nu:g}", first, predicted, mean_of(steps), inputs))
+            escape.append(first)
+            expected.append(predicted)
+            detected.append(steps)
+    shape = (2, len(widths))
+    return {
+        "widths": widths, "escape": np.reshape(escape, shape), "expected": np.reshape(expected, shape),
+        "detected": np.reshape(detected, (*shape, seeds)), "verdict": rows,
+    }  # fmt: skip
+
+
+def _first(record: tuple[int, ...], values: ndarray) -> float:
+    seen = np.flatnonzero(np.isfinite(values))
+    return float(record[seen[0]]) if len(seen) else np.nan
+
+
+def _escape_verdict(which: str, first: int, predicted: int, detected: Mean, inputs: int) -> Verdict:
+    apart = abs(detected.value - predicted)
+    return Verdict(
+        f"{which}: W1 escapes its bulk after {first} steps", SOURCE,
+        f"networks of D = {inputs:,} show it above the Tracy-Widom level after {detected}, limit {predicted}",
+        "within 1 step or 3 standard errors", decide(bool(apart <= max(1.0, 3 * detected.error))),
+    )  # fmt: skip
+
+
+# -- figures and data ----------------------------------------------------------------------------------------------
+
+
+def _size_figure(limit: DeepLinear, found: dict[Size, dict[str, ndarray]]) -> Figure:
+    figure = Figure(figsize=(10, 6.4), layout="constrained")
+    axes = figure.subplots(2, 2).ravel()
+    steps = list(range(1, 61))
+    axes[0].semilogy(np.arange(61), limit.data.train_loss, color="black", label="limit")
+    for layer in (0, 1):
+        line = [_or_nan(limit.outliers(k)[layer].above) for k in steps]
+        axes[1 + layer].plot(steps, line, color="black")
+        axes[1 + layer].axhline(1.0, color="0.4", ls="--", lw=1)
+    axes[3].plot(RECORD, [limit.ntk_leading(k) for k in RECORD], color="black")
+    for i, (size, values) in enumerate(found.items()):
+        style: dict[str, Any] = {"fmt": "o", "ms": 3, "color": f"C{i}", "elinewidth": 1, "label": str(size)}
+        at = np.array(RECORD) + 0.5 * (i - len(found) / 2)
+        series = (
+            values["train"][:, list(RECORD)],
+            values["outlier"][:, :, 0],
+            values["outlier"][:, :, 1],
+            values["ntk"],
+        )
+        for axis, samples in zip(axes, series, strict=True):
+            axis.errorbar(at, samples.mean(0), samples.std(0, ddof=1), **style)
+    for axis, name in zip(axes, ("train loss", "outlier of W⁰/√D", "outlier of W¹/√N", "NTK: λ_max(Θ)"), strict=True):
+        axis.set(xlabel="updates", ylabel=name)
+    axes[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _scan_figure(scans: dict[str, dict[str, Any]], escapes: dict[str, Any]) -> Figure:
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    axes = figure.subplots(1, 3)
+    for axis, (name, scan) in zip(axes, scans.items(), strict=False):
+        fine = np.geomspace(scan["values"][0], scan["values"][-1], 40)
+        lines = np.array([_relative(changed(lr=0.04, **{name: float(v)})) for v in fine])
+        edge = 2 * np.array(scan["values"]) if name == "sigma" else np.ones(len(scan["values"]))
+        for layer in (0, 1):
+            axis.semilogx(fine, lines[:, layer], color=f"C{layer}", label=f"W{layer}")
+            points = scan["measured"][:, :, layer] / edge[:, None]
+            axis.errorbar(scan["values"], points.mean(1), points.std(1, ddof=1), fmt="o", ms=4, color=f"C{layer}")
+        axis.axhline(1.0, color="0.4", ls="--", lw=1)
+        axis.set(xlabel={"gamma": "output scale γ", "sigma": "initial standard deviation σ"}[name])
+        axis.set_xticks(scan["values"], [f"{v:g}" for v in scan["values"]])
+        axis.minorticks_off()
+    axes[0].set(ylabel="outlier over bulk edge")
+    for i, scheme in enumerate(("muP", "NTK")):
+        axes[2].loglog(escapes["widths"], escapes["expected"][i], color=f"C{2 + i}", label=scheme)
+        detected = escapes["detected"][i]
+        spread = detected.std(1, ddof=1)
+        axes[2].errorbar(escapes["widths"], detected.mean(1), spread, fmt="o", ms=4, color=f"C{2 + i}")
+    axes[2].set(xlabel="width ratio N/D", ylabel="step at which W¹ shows an outlier")
+    for axis in axes:
+        axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _relative(setting: Setting) -> list[float]:
+    """Outliers of W⁰ and W¹ after all steps over the bulk's edge; NaN where there is none or the run diverges."""
+    limit = theory(setting)
+    if limit.status == "diverged":
+        return [np.nan] * 2
+    return [_or_nan(w.above) / w.edges[1] for w in limit.outliers(setting.steps)]
+
+
+def _or_nan(values: ndarray) -> float:
+    return float(values[0]) if len(values) else float("nan")
+
+
+def _dataset(limit: DeepLinear, found: dict[Size, Any], scans: dict[str, Any], escapes: dict[str, Any]) -> xr.Dataset:
+    data = xr.Dataset(coords={"record": list(RECORD), "layer": [0, 1], "width_ratio": list(escapes["widths"])})
+    for size, values in found.items():
+        key = f"{size.weights}_{size.inputs}"
+        data[f"outlier_{key}"] = ((f"seed_{key}", "record", "layer"), values["outlier"], {"units": "operator norm"})
+        data[f"train_loss_{key}"] = ((f"seed_{key}", "step"), values["train"], {"units": "1"})
+        data[f"ntk_top_{key}"] = ((f"seed_{key}", "record"), values["ntk"], {"units": "1"})
+    data["train_loss"] = limit.data.train_loss
+    for name, scan in scans.items():
+        data.coords[name] = list(scan["values"])
+        data[f"outlier_over_{name}"] = ((name, "layer"), scan["predicted"], {"units": "operator norm"})
+        data[f"outlier_over_{name}_measured"] = ((name, "seed", "layer"), scan["measured"], {"units": "operator norm"})
+    data.coords["parametrization"] = ["mup", "ntk"]
+    for name in ("escape", "expected"):
+        data[f"{name}_step"] = (("parametrization", "width_ratio"), escapes[name], {"units": "updates"})
+    data["detected_step"] = (
+        ("parametrization", "width_ratio", "escape_seed"), escapes["detected"], {"units": "updates"}
+    )  # fmt: skip
+    return data
+
+
+PROPORTIONAL_LIMIT = Experiment(
+    "proportional-limit",
+    "Losses, weight outliers and the leading NTK mode of deep linear networks follow the proportional limit, over "
+    "output scale, initial variance and width.",
+    SOURCE,
+    1,
+    6,
+    run,
+)
