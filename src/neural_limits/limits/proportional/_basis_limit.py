@@ -12,6 +12,7 @@ from numpy import ndarray
 from ..._checks import positive_float, positive_int
 from ...spectra import KnownBlock, find_roots
 from ._basis_matrix import BasisMatrix, Space, padded
+from ._below_bulk import roots_below
 from ._lanczos import largest_eigenvalue
 from ._setting import Setting
 
@@ -62,20 +63,23 @@ class BasisLimit:
 
     def outliers(self, layer: int, step: int) -> Float[ndarray, " k"]:
         """Singular values of M^layer above its bulk after ``step`` updates, largest first."""
-        step, m = self._reached(step), self.matrices.weights[layer]
-        f, core = m.shape_ratio, m.core(step)
+        m, block = self._known_block(layer, step)
         if m.sigma == 0:  # no bulk: all of the learned part stands out
-            values = np.linalg.svd(core, compute_uv=False)
+            values = np.linalg.svd(block.core, compute_uv=False)
             return values[values > m.tolerance * values[0]]
-        cross = m.core(0)
-        block = KnownBlock(
-            core,
-            m.left.image @ m.left.image.T / f - cross @ cross.T,
-            f * m.right.image @ m.right.image.T - cross.T @ cross,
-            m.sigma**2 * f,
-            m.sigma**2,
-        )
         return find_roots(block, block.edge * (1 + EDGE)).values
+
+    def outliers_below(self, layer: int, step: int) -> Float[ndarray, " k"]:
+        """Singular values of M^layer below its bulk, in (0, sigma |1 - √(n/p)|), smallest first."""
+        _, block = self._known_block(layer, step)
+        return roots_below(block)
+
+    def _known_block(self, layer: int, step: int) -> tuple[BasisMatrix, KnownBlock]:
+        step, m = self._reached(step), self.matrices.weights[layer]
+        f, cross = m.shape_ratio, m.core(0)
+        gram_left = m.left.image @ m.left.image.T / f - cross @ cross.T
+        gram_right = f * m.right.image @ m.right.image.T - cross.T @ cross
+        return m, KnownBlock(m.core(step), gram_left, gram_right, m.sigma**2 * f, m.sigma**2)
 
     def ntk_matvec(self, u: Float[ndarray, " p"], step: int, matrices: Matrices) -> Float[ndarray, " p"]:
         """Θ u after ``step`` updates, for u on the samples; ``matrices`` (a copy with room) learn from the look.
