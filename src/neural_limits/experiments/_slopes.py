@@ -45,10 +45,10 @@ def signed(differences: list[ndarray]) -> ndarray:
     return np.sqrt(np.maximum(squares, 0))
 
 
-def label_sizes(axis: Axes, sizes: Sequence[int]) -> None:
+def label_sizes(axis: Axes, sizes: Sequence[float]) -> None:
     """A logarithmic axis with the sizes themselves as its ticks."""
     axis.set_xscale("log")
-    axis.set_xticks(list(sizes), [str(size) for size in sizes])
+    axis.set_xticks(list(sizes), [f"{size:g}" for size in sizes])
     axis.xaxis.set_minor_locator(NullLocator())
 
 

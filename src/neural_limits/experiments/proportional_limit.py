@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 from numpy import ndarray
 
 from ..limits.proportional import DeepLinear, Setting
 from ._experiment import Experiment, Mean, Result, Say, Verdict, decide, mean_of
 from ._proportional import BASE, SOURCE, agreement, changed, networks, theory, top_values
-from ._slopes import slope_over, slope_verdict
+from ._slopes import label_sizes, slope_over, slope_verdict
 
 RECORD = tuple(range(5, 61, 5))
 GAMMAS, SIGMAS = (0.5, 1.0, 2.0, 4.0), (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
@@ -249,6 +250,9 @@ def _scan_figure(scans: dict[str, dict[str, Any]], escapes: dict[str, Any]) -> F
         spread = detected.std(1, ddof=1)
         axes[2].errorbar(escapes["widths"], detected.mean(1), spread, fmt="o", ms=4, color=f"C{2 + i}")
     axes[2].set(xlabel="width ratio N/D", ylabel="step at which W¹ shows an outlier")
+    label_sizes(axes[2], escapes["widths"])
+    axes[2].set_yticks([5, 10, 20, 40, 80], ["5", "10", "20", "40", "80"])
+    axes[2].yaxis.set_minor_locator(NullLocator())
     for axis in axes:
         axis.legend(frameon=False, fontsize=8)
     return figure
