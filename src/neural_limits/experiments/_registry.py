@@ -5,6 +5,7 @@ from __future__ import annotations
 from ._experiment import Experiment
 from .coupling import COUPLING
 from .digits_outliers import DIGITS_OUTLIERS
+from .edge_of_stability import EDGE_OF_STABILITY
 from .exactness_in_law import EXACTNESS_IN_LAW
 from .gradient_independence import GRADIENT_INDEPENDENCE
 from .infinite_depth import INFINITE_DEPTH
@@ -22,6 +23,6 @@ def registry() -> dict[str, Experiment]:
     """
     experiments = (
         OUTLIER_ESCAPE, EXACTNESS_IN_LAW, DIGITS_OUTLIERS, INFINITE_DEPTH, COUPLING, NONDEGENERACY,
-        GRADIENT_INDEPENDENCE, TWO_LAYER_BLOCKS, PROPORTIONAL_LIMIT,
+        GRADIENT_INDEPENDENCE, TWO_LAYER_BLOCKS, PROPORTIONAL_LIMIT, EDGE_OF_STABILITY,
     )  # fmt: skip
     return {experiment.name: experiment for experiment in experiments}

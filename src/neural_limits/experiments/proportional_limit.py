@@ -15,7 +15,7 @@ from ._experiment import Experiment, Mean, Result, Say, Verdict, decide, mean_of
 from ._proportional import BASE, SOURCE, agreement, changed, networks, theory, top_values
 from ._slopes import label_sizes, slope_over, slope_verdict
 
-RECORD = tuple(range(5, 61, 5))
+RECORD = (10, 15, 20, 30, 45, 60)
 GAMMAS, SIGMAS = (0.5, 1.0, 2.0, 4.0), (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 WIDTHS = (0.25, 1.0, 4.0, 16.0)
 

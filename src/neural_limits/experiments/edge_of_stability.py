@@ -1,0 +1,267 @@
+"""The edge of stability: the leading NTK mode against 2/rate, over width, past the edge, and against the Hessian."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from numpy import ndarray
+
+from ..landscape import track_curvature
+from ..limits.proportional import Setting
+from ..networks import MLP
+from ..parametrizations import MuP
+from ..tasks import Task, digits
+from ..training import SGD
+from ._experiment import Experiment, Result, Say, Verdict, decide, mean_of
+from ._proportional import SOURCE, changed, networks, theory
+
+BELOW, PAST = 0.19, 0.21  # rates: the mode comes to rest just below 2/rate, or goes beyond it
+AT = (10, 40, 99)
+WIDTHS = {"mup": (0.5, 1.0, 4.0, 16.0), "ntk": (1.0, 4.0, 16.0)}
+TRACKED = (0, 1, 2, 5, 10, 20, 40, 80, 120, 160, 200)
+
+
+def run(quick: bool, say: Say) -> Result:
+    """The limit over widths, networks beside it, the Hessian, and a nonlinear network on digits."""
+    verdict: list[Verdict] = []
+    say("the limit: rates below and past the edge")
+    steps = (0, 2, 5, 8, 10, 12, 15, 18, 22, 30, 40, 60, 99)
+    lines = {(s, nu): modes(changed(**_at(s, nu, BELOW)), steps) for s, all_ in WIDTHS.items() for nu in all_}
+    past = {nu: modes(changed(**_at("mup", nu, PAST)), steps) for nu in (1.0, 4.0, 16.0)}
+    verdict += _width_verdicts(steps, lines, past)
+    inputs, seeds = (1_000, 3) if quick else (20_000, 4)
+    finite: dict[str, ndarray] = {}
+    for rate, nu, weights, size in (
+        (BELOW, 1.0, "dense", 400), (BELOW, 1.0, "conditioned", inputs), (BELOW, 4.0, "conditioned", inputs),
+        (PAST, 1.0, "conditioned", inputs),
+    ):  # fmt: skip
+        say(f"rate {rate}, N/D = {nu:g}: {weights}, D = {size:,}")
+        at = (15, 99) if rate == PAST else AT
+        found = _network_modes(changed(**_at("mup", nu, rate)), size, weights, 2 * seeds, at)
+        finite[f"rate {rate}, N/D = {nu:g}, {weights}, D = {size:,}"] = found
+        verdict += _finite_verdicts(rate, nu, f"{weights}, D = {size:,}", at, found)
+    say("the Hessian beside the NTK: dense, D = 500")
+    hessian = _hessian(200 if quick else 500)
+    verdict += _hessian_verdicts(hessian)
+    say("tanh network on digits: dense and conditioned")
+    tracked = _digits(quick)
+    verdict += _digits_verdicts(tracked)
+    figures = {"edge": _figure(steps, lines, past, finite, tracked)}
+    captions = {
+        "edge": "Rate times leading NTK mode over training; stable below 2. Left: the limit at rate 0.19 over width, "
+        "muP (solid) and NTK parametrization (dashed), points: networks. Middle: past the edge, rate 0.21. Right: a "
+        "tanh network on digits, NTK (solid) and Hessian (dotted), dense (circles) and conditioned (crosses)."
+    }
+    return Result(_dataset(steps, lines, past, finite, hessian, tracked), verdict, figures, captions)
+
+
+def _at(scheme: str, nu: float, rate: float) -> dict[str, Any]:
+    return {"parametrization": scheme, "width_ratio": nu, "lr": rate, "steps": 99}
+
+
+def modes(setting: Setting, steps: tuple[int, ...]) -> ndarray:
+    """Rate times the leading eigenvalue of the NTK in the limit."""
+    limit = theory(setting)
+    return np.array([setting.lr * limit.ntk_leading(k) for k in steps])
+
+
+def _network_modes(setting: Setting, inputs: int, weights: str, seeds: int, at: tuple[int, ...]) -> ndarray:
+    """The same of networks, (seed, step)."""
+    runs = networks(setting, inputs, weights, seeds, at, record_ntk=True)
+    return setting.lr * np.array([r.data.ntk_top.values for r in runs])
+
+
+def _width_verdicts(steps: tuple[int, ...], lines: dict[Any, ndarray], past: dict[float, ndarray]) -> list[Verdict]:
+    def row(claim: str, values: dict[Any, float], criterion: str, holds: bool) -> Verdict:
+        text = ", ".join(f"N/D = {nu:g}: {v:.3f}" for nu, v in values.items())
+        return Verdict(claim, SOURCE, text, criterion, decide(holds))
+
+    rows = []
+    for k in AT:
+        mup = {nu: lines["mup", nu][steps.index(k)] for nu in WIDTHS["mup"]}
+        wide = [v for nu, v in mup.items() if nu >= 1]
+        claim = f"muP, rate {BELOW}: rate times NTK mode after {k} steps is alike at all widths"
+        rows.append(row(claim, mup, "N/D ≥ 1 within 3 %", max(wide) / min(wide) < 1.03))
+        ntk = {nu: lines["ntk", nu][steps.index(k)] for nu in WIDTHS["ntk"]}
+        claim = f"NTK parametrization, rate {BELOW}: it falls with width, far below the edge, after {k} steps"
+        rows.append(row(claim, ntk, "less than 0.5 at N/D = 16", ntk[16.0] < 0.5))
+    early = {nu: float(v[steps.index(15)]) for nu, v in past.items()}
+    late = {nu: float(v[steps.index(99)]) for nu, v in past.items()}
+    overshoots = min(early.values()) > 2.2 and max(early.values()) / min(early.values()) < 1.1
+    claim = f"muP, rate {PAST}: the mode overshoots 2/rate together after 15 steps"
+    rows.append(row(claim, early, "above 2.2, within 10 %", overshoots))
+    settles = all(2 < late[nu] < early[nu] for nu in late) and max(late.values()) / min(late.values()) < 1.01
+    claim = f"muP, rate {PAST}: it comes back and rests (self-stabilisation), alike at all widths, after 99 steps"
+    return [*rows, row(claim, late, "between 2 and the overshoot, within 1 %", settles)]
+
+
+def _finite_verdicts(rate: float, nu: float, which: str, at: tuple[int, ...], found: ndarray) -> list[Verdict]:
+    predicted = modes(changed(**_at("mup", nu, rate)), at)
+    rows = []
+    for k, limit, values in zip(at, predicted, found.T, strict=True):
+        mean = mean_of(values)
+        apart = abs(mean.value - limit) / mean.error
+        claim = f"rate {rate}, N/D = {nu:g}, {which}: rate times NTK mode after {k} steps"
+        text = f"{mean} (sd {values.std(ddof=1):.3f}) against {limit:.4f}: {apart:.1f} standard errors"
+        rows.append(Verdict(claim, SOURCE, text, "below 3", decide(bool(apart < 3))))
+    return rows
+
+
+# -- the Hessian ---------------------------------------------------------------------------------------------------
+
+
+def linear_run(setting: Setting, inputs: int, seed: int) -> tuple[Task, MuP, SGD]:
+    """A setting in the terms of `train`: initial standard deviations of input and readout move into data and rates."""
+    sigma = setting.sigma
+    assert isinstance(sigma, tuple)
+    rng = np.random.default_rng(seed)
+    samples = round(float(setting.sample_ratio or 1) * inputs)
+    x, teacher, noise = (rng.standard_normal(s) for s in ((samples, inputs), inputs, samples))
+    y = x @ teacher / np.linalg.norm(teacher) + setting.label_noise * noise * samples**0.5 / np.linalg.norm(noise)
+    scheme = MuP(gamma=setting.gamma0 / (inputs**0.5 * sigma[-1]), sigma_w=sigma[1])
+    lr = setting.lr * inputs * sigma[-1] ** 2
+    optimizer = SGD(lr, lr_input=lr / sigma[0] ** 2, lr_output=lr / sigma[-1] ** 2)
+    return Task(x=sigma[0] * x, y=y[:, None], loss="mse", name="linear teacher"), scheme, optimizer
+
+
+def _hessian(inputs: int) -> xr.DataArray:
+    """NTK and Hessian of the base setting at the start and after 59 steps, divided by the rate as in the limit."""
+    setting = changed()
+    task, scheme, optimizer = linear_run(setting, inputs, 0)
+    _, found = track_curvature(
+        MLP(1, "linear"), task, scheme, optimizer, width=inputs, steps=59, at=(0, 10, 59), weights="dense", count=1
+    )
+    scaled: xr.DataArray = found.eigenvalue.isel(mode=0) * (float(optimizer.numbers.lr) / setting.lr)
+    return scaled
+
+
+def _hessian_verdicts(found: xr.DataArray) -> list[Verdict]:
+    ntk, hessian = (found.sel(kind=kind).values for kind in ("ntk", "hessian"))
+    far = "the Hessian's leading eigenvalue is another thing than the NTK's"
+    claims = (
+        (f"untrained: {far}", "ratio above 2", hessian[0] > 2 * ntk[0]),
+        (f"after 10 steps: {far}", "ratio above 1.1", hessian[1] > 1.1 * ntk[1]),
+        ("after 59 steps: they are the same, as residuals vanish", "within 1 %", abs(hessian[2] / ntk[2] - 1) < 0.01),
+    )
+    values = [f"NTK {a:.3f}, Hessian {b:.3f}" for a, b in zip(ntk, hessian, strict=True)]
+    return [
+        Verdict(claim, SOURCE, text, criterion, decide(bool(holds)))
+        for (claim, criterion, holds), text in zip(claims, values, strict=True)
+    ]
+
+
+# -- digits --------------------------------------------------------------------------------------------------------
+
+
+def _digits(quick: bool) -> dict[tuple[float, str], xr.Dataset]:
+    """Rate times curvature of a tanh network over training: a rate that stays below the edge, one that reaches it."""
+    task, scheme = digits(samples=64, loss="mse"), MuP(gamma=0.5)
+    at = TRACKED[:8] if quick else TRACKED
+    forms = (("dense", 256),) if quick else (("dense", 1024), ("conditioned", 8192))
+    found = {}
+    for lr in (1.0, 4.0):
+        for weights, width in forms:
+            kinds = ("ntk", "hessian") if weights == "dense" else ("ntk",)
+            _, data = track_curvature(
+                MLP(1, "tanh"), task, scheme, SGD(lr), width=width, steps=at[-1], at=at, weights=weights, kinds=kinds,
+            )  # fmt: skip
+            found[lr, weights] = data.assign(scaled=lr * data.eigenvalue.isel(mode=0))
+    return found
+
+
+def _digits_verdicts(found: dict[tuple[float, str], xr.Dataset]) -> list[Verdict]:
+    rows = []
+    for (lr, weights), data in found.items():
+        ntk = data.scaled.sel(kind="ntk").values
+        late = ntk[data.step.values >= 40]
+        span = f"{ntk[0]:.2f} at the start, {late.min():.2f} to {late.max():.2f} from step 40 on"
+        if lr == 1.0:
+            claim = f"tanh on digits, rate 1, {weights}: the mode sharpens and stays below 2/rate"
+            criterion, holds = "grows by 5, stays below 2", late.max() > 5 * ntk[0] and late.max() < 2
+        else:
+            claim = f"tanh on digits, rate 4, {weights}: after a transient it comes to rest at 2/rate"
+            criterion, holds = "within 15 % of 2 at the end", abs(ntk[-1] - 2) < 0.3
+        rows.append(Verdict(claim, SOURCE, f"{span}, {ntk[-1]:.2f} at the end", criterion, decide(bool(holds))))
+    return rows
+
+
+# -- figure and data -----------------------------------------------------------------------------------------------
+
+
+def _figure(
+    steps: tuple[int, ...],
+    lines: dict[Any, ndarray],
+    past: dict[float, ndarray],
+    finite: dict[str, ndarray],
+    tracked: dict[tuple[float, str], xr.Dataset],
+) -> Figure:
+    figure = Figure(figsize=(13, 4), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    for i, nu in enumerate(WIDTHS["mup"]):
+        left.plot(steps, lines["mup", nu], color=f"C{i}", label=f"muP, N/D = {nu:g}")
+        if ("ntk", nu) in lines and nu > 1:
+            left.plot(steps, lines["ntk", nu], "--", color=f"C{i}", label=f"NTK, N/D = {nu:g}")
+    for i, nu in enumerate(past, start=1):
+        middle.plot(steps, past[nu], color=f"C{i}", label=f"N/D = {nu:g}")
+    for (name, values), marker in zip(finite.items(), "osd^", strict=True):
+        axis, at = (middle, (15, 99)) if str(PAST) in name else (left, AT)
+        colour = "C1" if "N/D = 1" in name else "C2"
+        label = name.split(", ", 2)[2]
+        axis.errorbar(
+            at, values.mean(0), values.std(0, ddof=1), fmt=marker, ms=4, color=colour, mfc="white", label=label
+        )
+    for i, ((lr, weights), data) in enumerate(tracked.items()):
+        marker = "o" if weights == "dense" else "x"
+        colour = f"C{i}"
+        right.plot(
+            data.step, data.scaled.sel(kind="ntk"), f"-{marker}", ms=4, color=colour, label=f"rate {lr:g}, {weights}"
+        )
+        if weights == "dense":
+            right.plot(data.step, data.scaled.sel(kind="hessian"), ":", color=colour)
+    for axis, title in zip(
+        (left, middle, right), (f"rate {BELOW}", f"rate {PAST}, muP", "tanh on digits"), strict=True
+    ):
+        axis.axhline(2.0, color="0.4", ls="--", lw=1)
+        axis.set(xlabel="updates", ylabel="rate × leading eigenvalue", title=title, ylim=(0, None))
+        axis.legend(frameon=False, fontsize=7)
+    return figure
+
+
+def _dataset(
+    steps: tuple[int, ...],
+    lines: dict[Any, ndarray],
+    past: dict[float, ndarray],
+    finite: dict[str, ndarray],
+    hessian: xr.DataArray,
+    tracked: dict[tuple[float, str], xr.Dataset],
+) -> xr.Dataset:
+    units = {"long_name": "rate times leading NTK eigenvalue", "units": "1"}
+    data = xr.Dataset(coords={"update": list(steps)})
+    for scheme, all_ in WIDTHS.items():
+        data.coords[f"width_ratio_{scheme}"] = list(all_)
+        data[f"{scheme}_mode"] = ((f"width_ratio_{scheme}", "update"), [lines[scheme, nu] for nu in all_], units)
+    data.coords["width_ratio_past"] = list(past)
+    data["past_mode"] = (("width_ratio_past", "update"), list(past.values()), units)
+    for i, (name, values) in enumerate(finite.items()):
+        data[f"network_mode_{i}"] = ((f"seed_{i}", f"at_{i}"), values, {**units, "networks": name})
+    data["curvature"] = (("kind", "hessian_step"), hessian.transpose("kind", "step").values, {"units": "1"})
+    data = data.assign_coords(kind=hessian.kind.values, hessian_step=hessian.step.values)
+    for (lr, weights), found in tracked.items():
+        values = found.scaled.sel(kind="ntk").values
+        data[f"digits_{weights}_{lr:g}"] = ("tracked", values, units)
+        data.coords["tracked"] = found.step.values
+    return data
+
+
+EDGE_OF_STABILITY = Experiment(
+    "edge-of-stability",
+    "Gradient descent drives rate times the leading NTK mode to 2 and past the edge back towards it; alike at all "
+    "widths under muP, not under NTK parametrization; the Hessian joins it as residuals vanish.",
+    SOURCE,
+    2,
+    8,
+    run,
+)
