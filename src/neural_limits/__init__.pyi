@@ -1,5 +1,6 @@
 """The public names; each is imported when it is first used, so that `neural-limits --help` need not wait for JAX."""
 
+from . import advice as advice
 from . import landscape as landscape
 from . import laws as laws
 from . import limits as limits
@@ -9,6 +10,8 @@ from . import spectra as spectra
 from . import tasks as tasks
 from . import training as training
 from . import weights as weights
+from .advice import Advice as Advice
+from .advice import advise_learning_rate as advise_learning_rate
 from .landscape import CurvatureWatch as CurvatureWatch
 from .landscape import curvature as curvature
 from .landscape import track_curvature as track_curvature

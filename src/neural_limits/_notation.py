@@ -59,6 +59,13 @@ NOTATION: dict[str, Symbol] = {
     "residual": Symbol("|A v - λ v|", "an exact eigenvalue lies within this of the one found", "loss"),
     "converged": Symbol("✓", "whether the residual is within the tolerance", "1"),
     "stability_limit": Symbol("2(1+m)/η", "gradient descent is linearly stable while λ lies below it", "loss"),
+    "stable_lr": Symbol("η*", "largest rate with η λ ≤ 2 (1 + momentum) along the whole run", "1"),
+    "naive_lr": Symbol("2/λ(0)", "rate at which the initial curvature is at the limit of stability", "1"),
+    "divergence_lr": Symbol("η_div", "rate above which the last loss exceeds the first", "1"),
+    "matched_lr": Symbol("η", "rate at which the losses of all widths are compared", "1"),
+    "matched_loss": Symbol("L", "training loss at the matched rate", "loss"),
+    "slope": Symbol("d log η*/d log n", "exponent of the largest stable rate in the width", "1"),
+    "slope_stderr": Symbol("δ", "standard error of the slope over seeds", "1"),
 }
 
 

@@ -61,11 +61,11 @@ class Point(NamedTuple):
         return conditioned
 
 
-def operators(point: Point, kinds: tuple[str, ...]) -> dict[str, Operator]:
-    """The operator of each kind; what two kinds share is computed once."""
+def operators(point: Point, kinds: tuple[str, ...], products: int) -> dict[str, Operator]:
+    """The operator of each kind, made for about so many products; what two kinds share is computed once."""
     made = _kernels(point, [kind for kind in kinds if kind != "hessian"])
     if "hessian" in kinds:
-        made["hessian"] = _hessian(point)
+        made["hessian"] = _hessian(point, products)
     return {kind: made[kind] for kind in kinds}
 
 
@@ -92,10 +92,10 @@ def _kernels(point: Point, kinds: list[str]) -> dict[str, Operator]:
     return {kind: Operator(_numpy(point, partial(kernel_product, network, losses[kind], *at)), size) for kind in kinds}
 
 
-def _hessian(point: Point) -> Operator:
+def _hessian(point: Point, products: int) -> Operator:
     """By hand in products with the weights where they are conditioned, else by automatic differentiation."""
     if point.conditioned and isinstance(point.network, MLP):
-        exact = Hessian(*point)  # type: ignore[arg-type]
+        exact = Hessian(*point, products=products)  # type: ignore[arg-type]
         return Operator(_numpy(point, exact.product), exact.size)
     return Operator(_numpy(point, partial(hessian_product, *point)), parameter_count(point.parameters))
 

@@ -26,7 +26,7 @@ from ..weights import WeightMatrix
 from ._metric import Rates, loss_slope, loss_slope_change
 from ._passes import Backward, Forward, backward, fine_copy, forward, has_room, with_room
 
-AHEAD = 8  # products that room is made for at a time: few compilations, little memory unused
+AHEAD = 8  # products that room is made for at once where the first estimate was too low
 
 
 class Pair(NamedTuple):
@@ -63,12 +63,13 @@ class Hessian:
 
     def __init__(
         self, network: MLP, loss: str, parameters: Parameters, rules: Rules, rates: Rates,
-        x: Float[Array, "P d"], y: Float[Array, "P C"],
+        x: Float[Array, "P d"], y: Float[Array, "P C"], *, products: int = AHEAD,
     ) -> None:  # fmt: skip
+        """Room is made for ``products`` products ahead, so that one size is compiled."""
         self._network, self._loss, self._rules, self._rates, self._data = network, loss, rules, rates, (x, y)
         fine = fine_copy(parameters)
         self._ends = fine.input, fine.output
-        self._weights = with_room(fine.hidden, len(x), AHEAD, AHEAD)  # type: ignore[arg-type]
+        self._weights = with_room(fine.hidden, len(x), products, products)  # type: ignore[arg-type]
         self._frame, self._weights = _frame(network, loss, self._parameters, rules, x, y)
         shapes = jax.tree.leaves(jax.eval_shape(partial(_zero, self._ends), self._frame))
         self.size = sum(math.prod(leaf.shape) for leaf in shapes)
