@@ -16,8 +16,9 @@ import neural_limits as nl
 from neural_limits.landscape._autodiff import hessian_product, kernel_product, parameter_count
 from neural_limits.landscape._kernel import tangent_kernel
 from neural_limits.landscape._metric import output_factor, rates_of
-from neural_limits.landscape._second_order import Hessian
+from neural_limits.landscape._second_order import Hessian, _zero
 from neural_limits.networks import ACTIVATIONS, Parameters
+from neural_limits.weights import DenseMatrix
 
 TASK = nl.tasks.toy(samples=3, inputs=4, outputs=2, seed=1)
 SOFTMAX = nl.Task(x=TASK.x, y=np.eye(2)[[0, 1, 0]], loss="softmax")
@@ -148,34 +149,56 @@ def test_a_loss_factor_squares_to_the_curvature_of_the_loss() -> None:
     np.testing.assert_allclose(factor @ factor.transpose(0, 2, 1), exact, atol=1e-12)
 
 
-def sample(weights: str, width: int, seeds: range, task: nl.Task, steps: int) -> np.ndarray:
-    """Leading two NTK and Hessian eigenvalues of trained networks, (seed, 4)."""
+@TASKS
+def test_a_conditioned_hessian_is_that_of_the_dense_network_it_turns_out_to_be(task: nl.Task) -> None:
+    """Fill in, after the products, what was not yet drawn: the dense network must give the same products."""
     network = nl.MLP(2)
-    values = []
+    run = trained(network, task, nl.SGD(0.3), 80, weights="conditioned", steps=2)
+    rates = rates_of(network, run.parameters, run.rules, RATES)
+    x, y = jnp.asarray(task.x), jnp.asarray(task.y)
+    exact = Hessian(network, task.loss, run.parameters, run.rules, rates, x, y)
+    vectors = jax.random.normal(jax.random.key(1), (2, exact.size))
+    vectors = jnp.stack([exact.product(v) for v in vectors])  # in the range of the Hessian
+    vectors = jnp.stack([v / jnp.linalg.norm(v) for v in vectors])
+    images = [exact.product(v) for v in vectors]
+
+    def dense_vector(vector: jax.Array) -> jax.Array:
+        unravel = ravel_pytree(_zero((run.parameters.input, run.parameters.output), exact._frame))[1]
+        tangent = unravel(vector)
+        frames = zip(tangent.hidden, exact._frame.right, exact._frame.left, strict=True)
+        hidden = tuple(pair.u.T @ a + d.T @ pair.w for pair, a, d in frames)
+        return ravel_pytree((tangent.input, hidden, tangent.output))[0]
+
+    weights = tuple(
+        DenseMatrix(w.to_dense(key), w.std)
+        for w, key in zip(exact._weights, jax.random.split(jax.random.key(2)), strict=True)
+    )
+    filled = Parameters(run.parameters.input, weights, run.parameters.output)
+    for vector, image in zip(vectors, images, strict=True):
+        expected = hessian_product(network, task.loss, filled, run.rules, rates, x, y, dense_vector(vector))
+        scale = float(jnp.linalg.norm(expected))
+        np.testing.assert_allclose(dense_vector(image), expected, atol=1e-5 * scale)
+
+
+def kernels(weights: str, width: int, seeds: range, steps: int) -> np.ndarray:
+    """Leading two NTK eigenvalues of trained networks, (seed, 2)."""
+    task, values = nl.tasks.toy(), []
     for seed in seeds:
-        run = trained(network, task, nl.SGD(0.4), width, weights=weights, steps=steps, seed=seed)
-        found = nl.curvature(run, task, count=2)
-        assert found.attrs["status"] == "completed"
-        values.append(found.eigenvalue.values.ravel())
+        run = trained(nl.MLP(2), task, nl.SGD(0.4), width, weights=weights, steps=steps, seed=seed)
+        values.append(nl.curvature(run, task, count=2, kinds=("ntk",)).eigenvalue.values[0])
     return np.array(values)
 
 
+@pytest.mark.slow
 def test_conditioned_weights_have_the_law_of_dense_ones(sigmas_between) -> None:
-    task = nl.tasks.toy()
-    ours, theirs = (sample(weights, 64, range(20), task, 5) for weights in ("conditioned", "dense"))
-    assert theirs.std(axis=0).min() > 0
+    ours, theirs = (kernels(weights, 64, range(40), 4) for weights in ("conditioned", "dense"))
     assert (sigmas_between(ours, theirs)[0] < 4).all()
+    assert (4 * theirs.std(axis=0) / np.sqrt(20) < 0.3 * theirs.mean(axis=0)).all()  # sharp enough to fail
 
 
 def test_the_kernel_of_a_wide_conditioned_network_is_near_the_mean_of_dense_ones() -> None:
     """Fluctuations fall as n^-1/2, the bias as 1/n: one network of width 8192 against the mean of 12 at 512."""
-    task = nl.tasks.toy()
-
-    def kernel(weights: str, width: int, seed: int) -> np.ndarray:
-        run = trained(nl.MLP(2), task, nl.SGD(0.4), width, weights=weights, steps=3, seed=seed)
-        return nl.curvature(run, task, count=2, kinds=("ntk",)).eigenvalue.values[0]
-
-    wide, narrow = kernel("conditioned", 8192, 0), np.array([kernel("dense", 512, seed) for seed in range(12)])
+    wide, narrow = kernels("conditioned", 8192, range(1), 3)[0], kernels("dense", 512, range(12), 3)
     spread = narrow.std(axis=0, ddof=1)
     assert (np.abs(wide - narrow.mean(axis=0)) < 4 * spread * np.hypot(1 / 4, 12**-0.5)).all()
     assert (4 * spread < 0.5 * wide).all()  # a wrong rate or multiplier would fail
@@ -185,7 +208,7 @@ def test_looking_leaves_a_conditioned_run_as_it_is() -> None:
     task = nl.tasks.toy()
     options = {"weights": "conditioned", "steps": 6, "width": 64}
     alone = trained(nl.MLP(2), task, nl.SGD(0.4), **options)
-    watch = nl.CurvatureWatch(nl.MLP(2), task, nl.MuP(gamma=2.0), nl.SGD(0.4), width=64, count=2)
+    watch = nl.CurvatureWatch(nl.MLP(2), task, nl.MuP(gamma=2.0), nl.SGD(0.4), width=64, count=1, tolerance=0.05)
     watched = trained(nl.MLP(2), task, nl.SGD(0.4), **options, watch=watch, watch_steps=(0, 3, 6))
     np.testing.assert_allclose(watched.data.loss, alone.data.loss, rtol=1e-12)
     data = watch.dataset()
@@ -199,10 +222,10 @@ def test_looking_leaves_a_conditioned_run_as_it_is() -> None:
 def test_a_minimum_is_left_just_above_the_limit_and_held_just_below(activation: str) -> None:
     """At a minimum H decides: a small push grows at lr = 1.03 × 2/λ and dies out at 0.97 × 2/λ."""
     task = nl.tasks.toy(samples=2, inputs=4)
-    run = trained(nl.MLP(1, activation), task, nl.SGD(0.3), 16, steps=6000)
-    assert run.data.loss[-1] < 1e-20
+    run = trained(nl.MLP(1, activation), task, nl.SGD(0.1), 16, steps=6000)
+    assert run.data.loss[-1] < 1e-14
     found = nl.curvature(run, task, count=1, tolerance=1e-8)
-    np.testing.assert_allclose(*found.eigenvalue.values[:, 0], rtol=1e-6)  # no residual: Hessian = NTK
+    np.testing.assert_allclose(*found.eigenvalue.values[:, 0], rtol=1e-5)  # no residual: Hessian = NTK
     edge = 2 / float(found.eigenvalue.sel(kind="hessian")[0])
     push = 1e-6 * jax.random.normal(jax.random.key(0), run.parameters.output.shape)
     moved = Parameters(run.parameters.input, run.parameters.hidden, run.parameters.output + push)
@@ -242,9 +265,9 @@ def test_mini_batches_and_momentum() -> None:
 def test_a_second_measurement_compiles_nothing(compilations) -> None:
     task = nl.tasks.toy()
     run = trained(nl.MLP(2), task, nl.SGD(0.4), 64, weights="conditioned", steps=2)
-    nl.curvature(run, task)
+    nl.curvature(run, task, count=1, tolerance=0.05)
     before = compilations()
-    nl.curvature(run, task, seed=1)
+    nl.curvature(run, task, count=1, tolerance=0.05, seed=1)
     assert compilations() == before
 
 

@@ -71,6 +71,7 @@ def advise_learning_rate(
     ``optimizer`` is an SGD whose lr is replaced and other rates kept in proportion. ``weights="auto"`` takes
     conditioned weights where the width exceeds 50 times the samples. ``options`` are those of `train`. ValueError
     for fewer than two widths or widths that do not increase, an optimizer other than SGD, an empty lr_range.
+    MemoryError where conditioned weights outgrow the memory.
     Cost: about 8 runs with curvature and 8 without, for every width and seed.
 
     >>> import neural_limits as nl
@@ -80,7 +81,7 @@ def advise_learning_rate(
 
     Source: docs/advisor.md.
     """
-    widths, seeds = _widths(widths), [positive_int("seeds", seed, least=0) for seed in seeds]
+    widths, seeds = check_widths(widths), [positive_int("seeds", seed, least=0) for seed in seeds]
     steps, optimizer = positive_int("steps", steps), _sgd(optimizer)
     if not seeds:
         raise ValueError("`seeds` must hold at least one seed; use two or more for errors.")
@@ -140,7 +141,8 @@ def _dataset(
     return data
 
 
-def _widths(widths: Sequence[int]) -> list[int]:
+def check_widths(widths: Sequence[int]) -> list[int]:
+    """The widths; ValueError unless they are two or more and increase."""
     checked = [positive_int("widths", width) for width in widths]
     if len(checked) < 2 or sorted(set(checked)) != checked:
         raise ValueError(f"`widths` must be two or more increasing widths, such as 128, 512; got {tuple(widths)}.")

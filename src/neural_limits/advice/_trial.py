@@ -13,7 +13,7 @@ from ..landscape import track_curvature
 from ..networks import MLP, Network
 from ..parametrizations import Parametrization
 from ..tasks import Task
-from ..training import SGD, train
+from ..training import SGD, Run, train
 
 MEASUREMENTS = 24  # steps at which curvature is measured; all of them in shorter runs
 RANK = 25  # touched directions for each sample that a run may reach (docs/touched-rank.md)
@@ -50,10 +50,11 @@ class Trial:
         at = measured_steps(steps)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # which form of weights is cheaper was decided before
-            _, found = track_curvature(
+            run, found = track_curvature(
                 self.network, self.task, self.parametrization, self.at(lr), width=self.width, steps=steps, at=at,
                 count=1, kinds=("gauss_newton",), seed=self.seed, weights=self.weights, **self.options,
             )  # fmt: skip
+        _check_memory(run)
         values = np.full(len(at), np.inf)
         known = found.eigenvalue.values[:, 0, 0]
         values[: len(known)] = 2 * known / float(found.stability_limit)
@@ -67,8 +68,15 @@ class Trial:
                 self.network, self.task, self.parametrization, self.at(lr), width=self.width, steps=self.steps,
                 seed=self.seed, weights=self.weights, **self.options,
             )  # fmt: skip
+        _check_memory(run)
         loss = run.data.loss.values
-        return np.where(np.isfinite(loss) & (run.status == "completed"), loss, np.inf)
+        return np.where(np.isfinite(loss), loss, np.inf)  # NaN beyond a divergence
+
+
+def _check_memory(run: Run) -> None:
+    """MemoryError where bases could not grow: such a run says nothing about its rate."""
+    if run.status == "rank_exhausted":
+        raise MemoryError(run.message)
 
 
 def measured_steps(steps: int) -> tuple[int, ...]:

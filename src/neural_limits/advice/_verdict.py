@@ -24,7 +24,7 @@ class Slope(NamedTuple):
 def slope_over_width(widths: Float[ndarray, " w"], rates: Float[ndarray, "w s"]) -> Slope:
     """The mean of every seed's own least-squares slope; errors are NaN for one seed, all where a rate is missing.
 
-    >>> slope_over_width(np.array([1.0, 10.0]), np.array([[1.0, 2.0], [0.1, 0.2]])).value
+    >>> round(slope_over_width(np.array([1.0, 10.0]), np.array([[1.0, 2.0], [0.1, 0.2]])).value, 9)
     -1.0
     """
     slopes = np.polyfit(np.log(widths), np.log(rates), 1)[0] if np.isfinite(rates).all() else np.array([np.nan])

@@ -61,7 +61,7 @@ def prepare(options: Simulate) -> Prepared:
         positive_float("memory", options.memory)
     dense_width = _dense_width(options)
     _check_memory(options, width if options.weights == "dense" else dense_width)
-    task = _task(options)
+    task = make_task(options)
     if options.batch is not None and positive_int("batch", options.batch) > task.samples:
         raise ValueError(f"`batch` must not exceed the task's {task.samples} samples; got {options.batch}.")
     full = replace(options, samples=task.samples, record=_record(options, steps), dense_width=dense_width)
@@ -123,7 +123,7 @@ def _check_memory(options: Simulate, width: int) -> None:
         )
 
 
-def _task(options: Simulate) -> Task:
+def make_task(options: Simulate) -> Task:
     """The task; ValueError for an option that belongs to another one."""
     images, files = options.task != "toy", options.task in ("fashion-mnist", "cifar10")
     _only("classes", options.classes, images, "the image tasks")

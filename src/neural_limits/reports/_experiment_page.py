@@ -27,7 +27,7 @@ def write_experiment_report(folder: RunFolder) -> Path:
     and the values in ``data.nc``. OSError in one line where the dataset is missing or damaged.
     """
     info = folder.info()
-    title = f"Experiment {info.get('name', folder.path.name)}"
+    title = info.get("title") or f"Experiment {info.get('name', folder.path.name)}"
     parts = [element("h1", text(title)), element("p", text(info.get("claim", "")))]
     if info.get("source"):
         parts.append(element("p", text(f"Source: {info['source']}"), kind="soft"))
