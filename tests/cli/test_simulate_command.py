@@ -294,3 +294,18 @@ def test_default_widths_of_the_dense_network() -> None:
     assert prepare(Simulate(parametrization="standard", width=2000)).dense_width == 2000
     digits = prepare(Simulate(task="digits", classes=(0, 1)))
     assert (digits.task.samples, digits.task.outputs) == (20, 1)
+
+
+def test_curvature_is_recorded_and_drawn(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    options = ["--weights", "dense", "--width", "16", "--hidden", "1", "--steps", "2", "--record", "0,2"]
+    assert main(["simulate", *options, "--curvature", "--lr", "0.5", "--out", str(out)]) == 0
+    folder = RunFolder.open(out)
+    data = folder.read_dataset("data.nc")
+    assert data.leading_curvature.dims == ("record", "kind")
+    assert data.kind.values.tolist() == ["gauss_newton", "hessian"]
+    assert np.isfinite(data.leading_curvature).all()
+    assert float(data.stability_limit) == 4.0
+    assert folder.has("curvature.png")
+    adam = [*options, "--curvature", "--optimizer", "adam", "--out", str(tmp_path / "adam")]
+    assert main(["simulate", *adam]) == 2

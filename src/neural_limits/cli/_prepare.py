@@ -55,6 +55,8 @@ def prepare(options: Simulate) -> Prepared:
     network = MLP(options.hidden, options.activation)
     parametrization = PARAMETRIZATIONS[options.parametrization](_gamma(options), options.sigma_w)
     optimizer = _optimizer(options)
+    if options.curvature and options.optimizer == "adam":
+        raise ValueError("`curvature` needs gradient descent: adam has no fixed metric; leave it out, or use sgd.")
     if options.tolerance is not None:
         check_tolerance(options.tolerance, np.dtype(options.dtype))
     if options.memory is not None:

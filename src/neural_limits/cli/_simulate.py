@@ -71,6 +71,8 @@ class Simulate:
     """Precision."""
     record: Annotated[Numbers, unset("N,N,...", "about 12, geometrically spaced")] = None
     """Updates after which outliers are computed."""
+    curvature: bool = False
+    """Record the leading curvature eigenvalues (Gauss-Newton and Hessian) of this run at the same updates."""
     dense_width: Annotated[int | None, unset("INT", "1024, or less")] = None
     """Width of the dense network beside conditioned weights, 0 for none. With --parametrization standard,
     where widths do not compare, the default is the width itself up to 4096, beyond it none."""

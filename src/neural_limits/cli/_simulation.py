@@ -13,9 +13,10 @@ import jax
 import numpy as np
 import xarray as xr
 
-from .. import Run, train
+from .. import CurvatureWatch, Run, train
 from ..reports import OUTLIER_HEADERS, outlier_rows, summary_rows, write_report
 from ..runs import RunFolder
+from ..training import Watch
 from ..weights import ConditionedMatrix, DenseMatrix
 from ._errors import DONE, say
 from ._options import command_line
@@ -51,8 +52,10 @@ def simulate(options: Simulate) -> int:
 def _main_run(plan: Prepared, folder: RunFolder) -> tuple[xr.Dataset, str, str]:
     """The run asked for, written at once: dataset, status, message."""
     options = plan.options
-    run = _train(plan, options.weights, options.width)
+    watch = _curvature_watch(plan) if options.curvature else None
+    run = _train(plan, options.weights, options.width, watch)
     data = _with_spectrum(run) if options.weights == "dense" else run.data
+    data = data if watch is None else _with_curvature(data, watch)
     folder.write_dataset("data.nc", data)
     memory = {"held_bytes": _bytes(run)}
     if options.weights == "conditioned":
@@ -76,7 +79,7 @@ def _dense_run(plan: Prepared, folder: RunFolder) -> xr.Dataset:
     return data
 
 
-def _train(plan: Prepared, weights: str, width: int) -> Run:
+def _train(plan: Prepared, weights: str, width: int, watch: Watch | None = None) -> Run:
     options = plan.options
     given: dict[str, Any] = {"memory": None if options.memory is None else options.memory * 2**30}
     if options.tolerance is not None:
@@ -85,8 +88,24 @@ def _train(plan: Prepared, weights: str, width: int) -> Run:
         return train(
             plan.network, plan.task, plan.parametrization, plan.optimizer, width=width, steps=options.steps,
             weights=weights, seed=options.seed, record=options.record or (), batch=options.batch,
-            dtype=options.dtype, progress=report, **given,
+            dtype=options.dtype, progress=report, watch=watch, **given,
         )  # fmt: skip
+
+
+def _curvature_watch(plan: Prepared) -> CurvatureWatch:
+    return CurvatureWatch(
+        plan.network, plan.task, plan.parametrization, plan.optimizer, width=plan.options.width, count=1,
+        kinds=("gauss_newton", "hessian"),
+    )  # fmt: skip
+
+
+def _with_curvature(data: xr.Dataset, watch: CurvatureWatch) -> xr.Dataset:
+    """The dataset with the leading eigenvalues at the records; as it is where none was reached."""
+    if not data.sizes["record"]:
+        return data
+    found = watch.dataset().isel(mode=0, drop=True).rename(step="record")
+    names = {"eigenvalue": "leading_curvature", "residual": "curvature_residual", "converged": "curvature_converged"}
+    return data.merge(found.rename(names))
 
 
 def _with_spectrum(run: Run) -> xr.Dataset:

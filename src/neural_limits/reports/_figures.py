@@ -5,6 +5,7 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
+from ._curvature import curvature_figure
 from ._loss import loss_figure
 from ._outliers import outlier_figure
 from ._overlaps import overlap_figure
@@ -18,7 +19,8 @@ def figures(data: xr.Dataset, dense: xr.Dataset | None = None) -> dict[str, Figu
     """Figures of a run's dataset, and of the dense network trained beside it where there is one.
 
     ``loss``; ``outliers``, ``overlaps`` where outliers were recorded; ``spectrum`` where a dense dataset has
-    all singular values (variable ``spectrum`` (layer, index)); ``rank`` on conditioned weights. Nothing of
+    all singular values (variable ``spectrum`` (layer, index)); ``rank`` on conditioned weights; ``curvature``
+    where it was recorded. Nothing of
     matplotlib's global state is read or changed.
     """
     found = sources(data, dense)
@@ -26,7 +28,7 @@ def figures(data: xr.Dataset, dense: xr.Dataset | None = None) -> dict[str, Figu
     if all(run.sizes.get("record", 0) and run.sizes.get("layer", 0) for run in found.known):
         drawn["outliers"] = outlier_figure(found)
         drawn |= _present(spectrum=spectrum_figure(found), overlaps=overlap_figure(found))
-    return drawn | _present(rank=rank_figure(found))
+    return drawn | _present(rank=rank_figure(found), curvature=curvature_figure(data))
 
 
 def captions(data: xr.Dataset, dense: xr.Dataset | None = None) -> dict[str, str]:
@@ -44,6 +46,9 @@ def captions(data: xr.Dataset, dense: xr.Dataset | None = None) -> dict[str, str
         "overlaps": "Squared overlap of each outlier's singular vectors with those of the learned part "
         f"of the weight, at the last record.{_overlap_lines(found)} 1 is a vector that was learned entirely, "
         "0 one of the bulk.",
+        "curvature": "Leading eigenvalue of the tangent kernel (squared error) or Gauss-Newton matrix, and of the "
+        "Hessian, of the full task in the metric of the rates, times the learning rate. Gradient descent is linearly "
+        "stable below the dashed line.",
         "rank": "Directions of each hidden weight that training has touched: on the left by backward "
         "vectors, on the right by features. The cost of a conditioned run grows with them.",
     }
