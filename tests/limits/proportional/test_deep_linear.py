@@ -116,6 +116,15 @@ def test_against_the_basis_limit(changes: dict[str, Any]) -> None:
         np.testing.assert_allclose(found.above, exact.outliers(layer, 20), rtol=1e-8)
 
 
+def test_long_runs_against_the_basis_limit() -> None:
+    """Beyond a few hundred steps products go over panels, half of them in a second thread."""
+    setting = Setting(depth=2, width_ratio=2.0, sample_ratio=1.5, lr=0.05, gamma=2.0, sigma=(0.5, 0.6, 0.4), steps=310)
+    sol, exact = nl.limits.deep_linear(**_arguments(setting)), basis_limit(setting)
+    np.testing.assert_allclose(sol.data.train_loss, exact.train_loss, rtol=1e-9)
+    np.testing.assert_allclose(sol.data.backward_overlap, exact.covariances["C_b"], atol=1e-9)
+    np.testing.assert_allclose(sol.data.residual_overlap, exact.covariances["C_chi"], atol=1e-9)
+
+
 @pytest.mark.parametrize(
     "changes", [c for c in SETTINGS if "batch_ratio" not in c], ids=lambda c: f"depth {c['depth']}"
 )

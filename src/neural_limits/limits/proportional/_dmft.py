@@ -9,17 +9,23 @@ so a run costs 12 (L + 1) T³/3 multiplications. Arrays are (batch, time, time);
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
 from ._setting import Setting
+from ._triangular import lower_times_column, row_and_column, row_times_lower, symmetric_times
 
 DIVERGED = 1e6  # a test loss that has grown by this factor over the larger of its start and 1 does not come back
-BLOCK = 192  # rows of a triangular product taken at once, so that the zero half is not read
+LONG = 300  # steps from which a second thread is worth its calls
+
+Aside = Callable[[Callable[[], Any]], Callable[[], Any]]  # begins a computation; the result when called
 
 
 @dataclass(frozen=True)
@@ -43,15 +49,15 @@ class Pair:
         """Some runs of the batch."""
         return Pair(*(value[at] for value in vars(self).values()))
 
-    def add_x(self, t: int, drive: Float[ndarray, "B t"], noise: Float[ndarray, "B t1"]) -> None:
+    def add_x(self, aside: Aside, t: int, drive: Float[ndarray, "B t"], noise: Float[ndarray, "B t1"]) -> None:
         """x(t) = ξ(t) + Σ_{s<t} drive(s) y(s), with ``noise`` = ⟨ξ(t) ξ(s)⟩ for s ≤ t."""
         c_yx = self.c_yx
-        _add(t, drive, noise, self.k_xx, self.k_xy, self.k_yx, self.k_yy, self.c_xx, self.c_yy, c_yx)
+        _add(aside, t, drive, noise, self.k_xx, self.k_xy, self.k_yx, self.k_yy, self.c_xx, self.c_yy, c_yx)
 
-    def add_y(self, t: int, drive: Float[ndarray, "B t1"], noise: Float[ndarray, "B t1"]) -> None:
+    def add_y(self, aside: Aside, t: int, drive: Float[ndarray, "B t1"], noise: Float[ndarray, "B t1"]) -> None:
         """y(t) = ξ(t) + Σ_{s≤t} drive(s) x(s), after `add_x` of the same t."""
         c_xy = self.c_yx.swapaxes(1, 2)
-        _add(t, drive, noise, self.k_yy, self.k_yx, self.k_xy, self.k_xx, self.c_yy, self.c_xx, c_xy)
+        _add(aside, t, drive, noise, self.k_yy, self.k_yx, self.k_xy, self.k_xx, self.c_yy, self.c_xx, c_xy)
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,14 @@ class OrderParameters:
 
 def solve(settings: Sequence[Setting]) -> OrderParameters:
     """All order parameters at times 0..steps, for settings of equal depth and steps, all full batch or all one-pass."""
+    if settings[0].steps < LONG or (os.cpu_count() or 1) == 1:
+        return _solve(settings, lambda compute: compute)
+    with ThreadPoolExecutor(1) as pool:
+        return _solve(settings, lambda compute: pool.submit(compute).result)
+
+
+def _solve(settings: Sequence[Setting], aside: Aside) -> OrderParameters:
+    """`solve`, half of each row's products by ``aside``."""
     first, batch = settings[0], len(settings)
     times = first.steps + 1
     nu, gamma0, h = (_column([getattr(s, n) for s in settings]) for n in ("width_ratio", "gamma0", "step_size"))
@@ -100,10 +114,10 @@ def solve(settings: Sequence[Setting]) -> OrderParameters:
             drive, noise = np.broadcast_to(-h, (batch, t)), sigma2[-1] * ones[:, now]
             for l in range(first.depth - 1, -1, -1):
                 layer = layers[l]
-                layer.add_x(t, drive, noise)
+                layer.add_x(aside, t, drive, noise)
                 drive = sigma2[l] * layer.k_xy[:, t, :t] - h * layer.c_xx[:, t, :t]
                 noise = sigma2[l] * layer.c_xx[:, t, now]
-            inputs.add_x(t, drive / gamma0, noise / (gamma0**2 * nu) + 1)
+            inputs.add_x(aside, t, drive / gamma0, noise / (gamma0**2 * nu) + 1)
             # residuals, and the gradient on the input side
             error = inputs.c_xx[:, t, now] + noise2
             if first.online:
@@ -113,12 +127,12 @@ def solve(settings: Sequence[Setting]) -> OrderParameters:
             else:
                 _add_residual(t, inputs.k_xy[:, t, :t] / ratio, error, response, residual)
                 noise = residual[:, t, now] / ratio
-            inputs.add_y(t, response[:, t, now], noise)
+            inputs.add_y(aside, t, response[:, t, now], noise)
             # forward: c^1 .. c^L
             drive, noise = sigma2[0] * inputs.k_yx[:, t, now] / (gamma0 * nu), inputs.c_yy[:, t, now]
             for l, layer in enumerate(layers):
                 drive[:, :t] -= h * noise[:, :t]
-                layer.add_y(t, drive, sigma2[l] * noise)
+                layer.add_y(aside, t, drive, sigma2[l] * noise)
                 drive, noise = sigma2[l + 1] * layer.k_yx[:, t, now], layer.c_yy[:, t, now]
             _mark(diverged_at, t, inputs.c_xx)
             if not np.isnan(diverged_at).any():
@@ -127,6 +141,7 @@ def solve(settings: Sequence[Setting]) -> OrderParameters:
 
 
 def _add(
+    aside: Aside,
     t: int,
     drive: ndarray,
     noise: ndarray,
@@ -141,13 +156,19 @@ def _add(
     """One row of everything that x(t) = ξ(t) + Σ_s drive(s) y(s) has a part in; y is known at m times."""
     m = drive.shape[1]
     past = noise[:, :t]
-    k_xy[:, t, :m] = _row_times_lower(drive, k_yy[:, :m, :m])
-    k_xx[:, t, :t] = _row_times_lower(drive, k_yx[:, :m, :t])
+    responses = aside(
+        lambda: (
+            row_times_lower(drive, k_yy[:, :m, :m]),
+            *row_and_column(drive, k_yx[:, :m, :t], past),
+            lower_times_column(k_xx[:, :t, :t], past),
+        )
+    )
+    with_y, with_x = symmetric_times(c_yy[:, :m, :m], drive), np.matmul(drive[:, None], c_yx[:, :m, :t])[:, 0]
+    k_xy[:, t, :m], k_xx[:, t, :t], of_noise, own = responses()  # of_noise: ⟨y(s) ξ(t)⟩
     k_xx[:, t, t] = 1
-    of_noise = _lower_times_column(k_yx[:, :m, :t], past)  # ⟨y(s) ξ(t)⟩
-    with_y = of_noise + np.matmul(drive[:, None], c_yy[:, :m, :m])[:, 0]
+    with_y += of_noise
+    with_x += own
     c_yx[:, :m, t] = with_y
-    with_x = _lower_times_column(k_xx[:, :t, :t], past) + np.matmul(drive[:, None], c_yx[:, :m, :t])[:, 0]
     c_xx[:, t, :t] = with_x
     c_xx[:, :t, t] = with_x
     c_xx[:, t, t] = noise[:, t] + np.sum(drive * (of_noise + with_y), axis=1)
@@ -155,31 +176,13 @@ def _add(
 
 def _add_residual(t: int, drive: ndarray, error: ndarray, response: ndarray, residual: ndarray) -> None:
     """χ(t) = u(t) + Σ_{s<t} drive(s) χ(s), with ``error`` = ⟨u(t) u(s)⟩."""
-    response[:, t, :t] = _row_times_lower(drive, response[:, :t, :t])
+    response[:, t, :t] = row_times_lower(drive, response[:, :t, :t])
     response[:, t, t] = 1
-    of_error = _lower_times_column(response[:, :t, :t], error[:, :t])
+    of_error = lower_times_column(response[:, :t, :t], error[:, :t])
     row = of_error + np.matmul(drive[:, None], residual[:, :t, :t])[:, 0]
     residual[:, t, :t] = row
     residual[:, :t, t] = row
     residual[:, t, t] = error[:, t] + np.sum(drive * (of_error + row), axis=1)
-
-
-def _row_times_lower(row: Float[ndarray, "B m"], lower: Float[ndarray, "B m t"]) -> Float[ndarray, "B t"]:
-    """row @ lower without reading the zero half, where it is large enough to matter."""
-    t = lower.shape[2]
-    if t <= BLOCK:
-        return np.matmul(row[:, None], lower)[:, 0]
-    parts = [np.matmul(row[:, None, i:], lower[:, i:, i : i + BLOCK])[:, 0] for i in range(0, t, BLOCK)]
-    return np.concatenate(parts, axis=1)
-
-
-def _lower_times_column(lower: Float[ndarray, "B m t"], column: Float[ndarray, "B t"]) -> Float[ndarray, "B m"]:
-    """lower @ column, likewise."""
-    m = lower.shape[1]
-    if m <= BLOCK:
-        return np.matmul(lower, column[:, :, None])[:, :, 0]
-    pieces = [(lower[:, i : i + BLOCK, : i + BLOCK], column[:, : i + BLOCK, None]) for i in range(0, m, BLOCK)]
-    return np.concatenate([np.matmul(a, b)[:, :, 0] for a, b in pieces], axis=1)
 
 
 def _mark(diverged_at: ndarray, t: int, error: ndarray) -> None:
