@@ -7,6 +7,7 @@ import pytest
 
 import neural_limits as nl
 from neural_limits.experiments import coupling, gradient_independence, infinite_depth, nondegeneracy, two_layer_blocks
+from neural_limits.experiments._rate_optima import best_rates
 from neural_limits.experiments._slopes import signed, slope_over, slope_verdict
 
 SIZES = (4, 8, 16, 32)
@@ -86,7 +87,7 @@ def test_best_rates_by_a_parabola():
     rates = np.log2(two_layer_blocks.RATES)
     losses = np.stack([np.exp(0.3 * (rates - best) ** 2) for best in (2.1, 3.05)], axis=1)
     losses[-1] = np.inf
-    np.testing.assert_allclose(two_layer_blocks._optima(losses), [2.1, 3.05], atol=1e-9)
+    np.testing.assert_allclose(best_rates(losses, two_layer_blocks.RATES), [2.1, 3.05], atol=1e-9)
     depths = (4, 8, 16, 32, 64)
     moving = [np.array([-0.5 * np.log2(d)] * 4) + 3.137 + 0.01 * np.arange(4) for d in depths]
     assert two_layer_blocks._transfer_verdict("x", depths, moving).verdict == "fails"

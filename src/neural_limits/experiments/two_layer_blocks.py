@@ -15,8 +15,9 @@ from ..limits import infinite_depth as nfd
 from ..networks import ResNet, resolve_activation
 from ..parametrizations import DepthMuP
 from ..tasks import Task, digits
-from ..training import SGD, prepare, train_ensemble
-from ._experiment import Experiment, Mean, Result, Say, Verdict, decide
+from ..training import SGD, prepare
+from ._experiment import Experiment, Result, Say, Verdict
+from ._rate_optima import OCTAVES, at_ends, best_rates, loss_series, transfer_verdict
 from ._slopes import label_sizes, slope_over, slope_verdict
 
 SOURCE = "arXiv 2512.21075"
@@ -54,7 +55,7 @@ def run(quick: bool, say: Say) -> Result:
     for scheme, parametrization in SCHEMES.items():
         say(f"{scheme}: loss over rates, L = {sweep_depths[0]} to {sweep_depths[-1]}")
         losses = np.stack([_sweep(parametrization, depth, 4 if quick else 8) for depth in sweep_depths])
-        optima[scheme] = [_optima(of_depth) for of_depth in losses]
+        optima[scheme] = [best_rates(of_depth, RATES) for of_depth in losses]
         verdict.append(_transfer_verdict(scheme, sweep_depths, optima[scheme]))
         data.setdefault("losses", []).append(losses)
     data["losses"] = (
@@ -136,53 +137,21 @@ def _change_verdicts(scheme: str, depths: tuple[int, ...], samples: dict[str, li
 
 # -- learning rates over depth -----------------------------------------------------------------------------------
 
-OCTAVES = 0.25  # between neighbouring rates
 RATES = (2.0 ** np.arange(1.5, 4.1, OCTAVES)).tolist()
-ROUNDING = OCTAVES / 12**0.5  # octaves: of a best rate that stands beside one that diverges
 TRANSFERS = 0.1  # |slope| of the best rate in depth up to which rates transfer
 
 
 def _sweep(parametrization: DepthMuP, depth: int, seeds: int) -> ndarray:
     """Training loss (rate, seed) after 30 full-batch steps on all ten digits; inf where training diverged."""
     network, data = ResNet(depth, "two-layer", "tanh"), digits(samples=SWEEP_SAMPLES)
-    losses = []
-    for lr in RATES:
-        found, _ = train_ensemble(
-            network, data, parametrization, SGD(lr), width=SWEEP_WIDTH, steps=SWEEP_STEPS, seeds=range(seeds),
-            weights="dense", dtype="float32",
-        )  # fmt: skip
-        losses.append(np.nan_to_num(found.loss.values[:, -1], nan=np.inf))
-    return np.stack(losses)
-
-
-def _optima(losses: ndarray) -> ndarray:
-    """log2 of the best rate of each seed, by a parabola through the smallest log loss and its neighbours."""
-    found = []
-    for one in losses.T:
-        i = int(np.argmin(one))
-        near = one[max(i - 1, 0) : i + 2]
-        if len(near) < 3 or not np.all(np.isfinite(near) & (near > 0)):  # at an end, beside a diverged one, or zero
-            found.append(np.log2(RATES[i]))
-            continue
-        left, middle, right = np.log(near)
-        found.append(np.log2(RATES[i]) + OCTAVES / 2 * (left - right) / (left - 2 * middle + right))
-    return np.array(found)
+    options: dict[str, Any] = {"width": SWEEP_WIDTH, "steps": SWEEP_STEPS, "weights": "dense"}
+    series = [loss_series(network, data, parametrization, lr, seeds=range(seeds), **options) for lr in RATES]
+    return np.stack(series)[:, :, -1]
 
 
 def _transfer_verdict(scheme: str, depths: tuple[int, ...], optima: list[ndarray]) -> Verdict:
-    slope = slope_over(depths, optima, lambda all_: 2.0 ** np.array([s.mean() for s in all_]))
-    rounding = ROUNDING / (np.var(np.log2(depths)) * len(depths)) ** 0.5
-    slope = Mean(slope.value, float(np.hypot(slope.error, rounding)))
-    edges = [d for d, o in zip(depths, optima, strict=True) if np.any(np.isin(o, np.log2([RATES[0], RATES[-1]])))]
-    best = ", ".join(f"{2 ** o.mean():.3g}" for o in optima)
-    measured = f"best rates {best} at L = {depths}: slope {slope}" + (
-        f"; at the grid's end for L = {edges}" if edges else ""
-    )
-    resolved = slope.error < TRANSFERS / 2 and not edges
     claim = f"{scheme}: the best rate transfers over depth"
-    return Verdict(
-        claim, SOURCE, measured, f"|slope| below {TRANSFERS:g}", decide(abs(slope.value) < TRANSFERS, resolved)
-    )
+    return transfer_verdict(claim, SOURCE, "L", depths, optima, TRANSFERS, at_ends(optima, depths, RATES))
 
 
 def _figure(

@@ -1,0 +1,152 @@
+"""Best rates: on a grid by a parabola through its smallest loss, of a function by zooming in, and over sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy import ndarray
+
+from ..networks import Network
+from ..parametrizations import Parametrization
+from ..tasks import Task
+from ..training import SGD, train, train_ensemble
+from ._experiment import Mean, Verdict, decide
+from ._slopes import slope_over
+
+OCTAVES = 0.25  # between neighbouring rates of a grid
+ROUNDING = OCTAVES / 12**0.5  # octaves: of a best rate that stands beside one that diverges
+MOST_STEPS = 40  # a minimum further from where it was looked for is none
+
+
+def loss_series(
+    network: Network, task: Task, parametrization: Parametrization, lr: float, *, seeds: Sequence[int], **options: Any
+) -> ndarray:
+    """Training loss (seed, step) with SGD, float32; inf from divergence on. ``options`` as for `train`.
+
+    Conditioned runs go one by one: an ensemble's bases grow to the rank of the largest.
+    """
+    options |= {"dtype": "float32"}
+    if options.get("weights") == "dense":
+        found, _ = train_ensemble(network, task, parametrization, SGD(lr), seeds=seeds, **options)
+        series = found.loss.values
+    else:
+        series = np.stack(
+            [train(network, task, parametrization, SGD(lr), seed=s, **options).data.loss.values for s in seeds]
+        )
+    return np.nan_to_num(series, nan=np.inf)
+
+
+# -- on a grid of rates --------------------------------------------------------------------------------------------
+
+
+def best_rates(losses: ndarray, rates: Sequence[float]) -> ndarray:
+    """log2 of the best rate of each seed, by a parabola through the smallest log loss and its neighbours.
+
+    ``losses`` (rate, seed) over rates `OCTAVES` apart, inf where training diverged.
+    """
+    found = []
+    for one in losses.T:
+        i = int(np.argmin(one))
+        near = one[max(i - 1, 0) : i + 2]
+        if len(near) < 3 or not np.all(np.isfinite(near) & (near > 0)):  # at an end, beside a diverged one, or zero
+            found.append(np.log2(rates[i]))
+            continue
+        left, middle, right = np.log(near)
+        found.append(np.log2(rates[i]) + OCTAVES / 2 * (left - right) / (left - 2 * middle + right))
+    return np.array(found)
+
+
+def at_ends(optima: Sequence[ndarray], sizes: Sequence[int], rates: Sequence[float]) -> list[int]:
+    """The sizes with a best rate at an end of the grid."""
+    return [size for size, o in zip(sizes, optima, strict=True) if np.any(np.isin(o, np.log2([rates[0], rates[-1]])))]
+
+
+def bracket(losses_at: Callable[[int], ndarray], start: int, reach: int) -> dict[int, ndarray]:
+    """Losses (seed,) at neighbouring points of the grid: ``start`` ± ``reach``, and on until no minimum is at an end.
+
+    Point k is the rate 2^(k · `OCTAVES`). ValueError if the minimum runs away.
+    """
+    found = {k: losses_at(k) for k in range(start - reach, start + reach + 1)}
+    while len(found) < MOST_STEPS:
+        low, high = min(found), max(found)
+        minima = low + np.argmin(np.stack([found[k] for k in range(low, high + 1)]), axis=0)
+        beyond = [k for k, end in ((low - 1, low), (high + 1, high)) if np.any(minima == end)]
+        if not beyond:
+            return dict(sorted(found.items()))
+        found |= {k: losses_at(k) for k in beyond}
+    raise ValueError(f"`start` must be within {MOST_STEPS // 2} points of a minimum; got {start}.")
+
+
+def rate(k: int) -> float:
+    """The rate at point k of the grid."""
+    return float(2.0 ** (k * OCTAVES))
+
+
+# -- of a function -------------------------------------------------------------------------------------------------
+
+
+class Minimum(NamedTuple):
+    """A local minimum of the loss over the rate."""
+
+    rate: float
+    loss: float
+
+
+def minima(losses_at: Callable[[ndarray], ndarray], log_rates: ndarray, most: int = 2) -> list[Minimum]:
+    """The lowest local minima inside a range of log2 rates, lowest first, to a relative 1e-5 of the rate.
+
+    ``losses_at(log2 rates)``: a vector of losses, inf where training diverged. All local minima of the coarse grid
+    are candidates (a smaller one than its spacing is missed); each is refined on ever finer grids, the last step a
+    parabola in the logarithms.
+    """
+    losses = losses_at(log_rates)
+    inside = losses[1:-1]
+    lowest = np.isfinite(inside) & (inside < losses[:-2]) & (inside <= losses[2:])
+    candidates = sorted(1 + np.flatnonzero(lowest), key=lambda i: float(losses[i]))[: most + 1]
+    found = [_zoom(losses_at, log_rates[i - 1], log_rates[i + 1]) for i in candidates]
+    return sorted(found, key=lambda m: m.loss)[:most]
+
+
+def _zoom(losses_at: Callable[[ndarray], ndarray], low: float, high: float, points: int = 17) -> Minimum:
+    while True:
+        x = np.linspace(low, high, points)
+        losses = losses_at(x)
+        i = int(np.clip(np.argmin(losses), 1, points - 2))
+        low, high = x[i - 1], x[i + 1]
+        if high - low < 1e-4:
+            break
+    left, middle, right = np.log(losses[i - 1 : i + 2])
+    bend = left - 2 * middle + right
+    shift = 0.5 * (left - right) / bend if np.isfinite(bend) and bend > 0 else 0.0
+    return Minimum(float(2 ** (x[i] + float(np.clip(shift, -1, 1)) * (x[1] - x[0]))), float(losses[i]))
+
+
+# -- over sizes ----------------------------------------------------------------------------------------------------
+
+
+def rate_slope(sizes: Sequence[int], optima: Sequence[ndarray]) -> Mean:
+    """Slope of the mean log best rate in the log size; ``optima[i]`` log2 of the best rate of each seed.
+
+    Error over seeds, and of the grid: each size's mean may be off by `ROUNDING`.
+    """
+    slope = slope_over(sizes, optima, lambda all_: 2.0 ** np.array([s.mean() for s in all_]))
+    rounding = ROUNDING / (np.var(np.log2(sizes)) * len(sizes)) ** 0.5
+    return Mean(slope.value, float(np.hypot(slope.error, rounding)))
+
+
+def transfer_verdict(
+    claim: str, source: str, symbol: str, sizes: Sequence[int], optima: Sequence[ndarray], bound: float,
+    edges: Sequence[int] = (), more: str = "",
+) -> Verdict:  # fmt: skip
+    """Holds where the best rate's slope over sizes is below ``bound``; undecided where its error is above half of it.
+
+    ``edges``: sizes with a best rate at the end of the grid, which decide nothing.
+    """
+    slope = rate_slope(sizes, optima)
+    best = ", ".join(f"{2 ** o.mean():.3g}" for o in optima)
+    measured = f"best rates {best} at {symbol} = {tuple(sizes)}: slope {slope}" + more
+    measured += f"; at the grid's end for {symbol} = {list(edges)}" if edges else ""
+    resolved = slope.error < bound / 2 and not edges
+    return Verdict(claim, source, measured, f"|slope| below {bound:g}", decide(abs(slope.value) < bound, resolved))
