@@ -94,33 +94,42 @@ class Minimum(NamedTuple):
     loss: float
 
 
-def minima(losses_at: Callable[[ndarray], ndarray], log_rates: ndarray, most: int = 2) -> list[Minimum]:
-    """The lowest local minima inside a range of log2 rates, lowest first, to a relative 1e-5 of the rate.
+def minima(
+    losses_at: Callable[[ndarray], ndarray],
+    log_rates: ndarray,
+    most: int = 2,
+    *,
+    octaves: float = 1e-4,
+    points: int = 17,
+) -> list[Minimum]:
+    """The lowest local minima inside a range of log2 rates, lowest first, located between points ``octaves`` apart.
 
     ``losses_at(log2 rates)``: a vector of losses, inf where training diverged. All local minima of the coarse grid
-    are candidates (a smaller one than its spacing is missed); each is refined on ever finer grids, the last step a
-    parabola in the logarithms.
+    are candidates (a smaller one than its spacing is missed); each is refined on ever finer grids of so many ``points``,
+    the last step a parabola in the logarithms.
     """
     losses = losses_at(log_rates)
     inside = losses[1:-1]
     lowest = np.isfinite(inside) & (inside < losses[:-2]) & (inside <= losses[2:])
     candidates = sorted(1 + np.flatnonzero(lowest), key=lambda i: float(losses[i]))[: most + 1]
-    found = [_zoom(losses_at, log_rates[i - 1], log_rates[i + 1]) for i in candidates]
+    found = [_zoom(losses_at, log_rates[i - 1], log_rates[i + 1], octaves, points) for i in candidates]
     return sorted(found, key=lambda m: m.loss)[:most]
 
 
-def _zoom(losses_at: Callable[[ndarray], ndarray], low: float, high: float, points: int = 17) -> Minimum:
+def _zoom(losses_at: Callable[[ndarray], ndarray], low: float, high: float, octaves: float, points: int) -> Minimum:
     while True:
         x = np.linspace(low, high, points)
         losses = losses_at(x)
         i = int(np.clip(np.argmin(losses), 1, points - 2))
         low, high = x[i - 1], x[i + 1]
-        if high - low < 1e-4:
+        if x[1] - x[0] <= octaves:
             break
-    left, middle, right = np.log(losses[i - 1 : i + 2])
-    bend = left - 2 * middle + right
-    shift = 0.5 * (left - right) / bend if np.isfinite(bend) and bend > 0 else 0.0
-    return Minimum(float(2 ** (x[i] + float(np.clip(shift, -1, 1)) * (x[1] - x[0]))), float(losses[i]))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left, middle, right = np.log(losses[i - 1 : i + 2])
+        bend = left - 2 * middle + right
+        shift = 0.5 * (left - right) / bend
+    shift = float(np.clip(shift, -1, 1)) if np.isfinite(shift) and bend > 0 else 0.0
+    return Minimum(float(2 ** (x[i] + shift * (x[1] - x[0]))), float(losses[i]))
 
 
 # -- over sizes ----------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import numpy as np
 from numpy import ndarray
 
 from ..limits import deep_linear
+from ..limits.proportional import Setting, deep_linear_network
 from ._rate_optima import Minimum, minima
 
 DEPTH, SAMPLE_RATIO, STEPS = 2, 2.0, 49
@@ -59,3 +60,44 @@ def optimum(case: Case, ratio: float) -> Optimum:
     )  # fmt: skip
     start, end = (float(np.nanmax([found.ntk_edge(k), found.ntk_top(k)])) for k in (0, STEPS))
     return Optimum(best, others[0] if others else None, best.rate * end, start / end)
+
+
+# -- networks of finite size ---------------------------------------------------------------------------------------
+
+DENSE_UP_TO = 4.0  # width ratio; wider networks run on conditioned weights, exact in law
+TOLERANCE = 1e-3
+BESIDE = np.arange(-0.625, 0.38, 0.125)  # octaves around the theory's best rate
+
+
+def network_loss(case: Case, ratio: float, rate: float, inputs: int, seed: int) -> float:
+    """Train loss of one network after the last step; inf where training diverged."""
+    setting = Setting(
+        depth=DEPTH, width_ratio=ratio, sample_ratio=SAMPLE_RATIO, lr=rate, gamma=case.gamma, sigma=case.sigma,
+        steps=STEPS, parametrization=case.parametrization,
+    )  # fmt: skip
+    weights = "dense" if ratio <= DENSE_UP_TO else "conditioned"
+    run = deep_linear_network(setting, inputs, weights, seed, dtype="float32", tolerance=TOLERANCE)
+    return float(np.nan_to_num(run.data.train_loss.values[-1], nan=np.inf))
+
+
+class Networks(NamedTuple):
+    """Networks at one width ratio."""
+
+    rates: ndarray
+    losses: ndarray  # (rate, seed)
+    optima: ndarray  # log2 of the best rate of each seed; NaN if there is none in the range
+
+
+def networks(case: Case, ratio: float, near: float, inputs: int, seeds: int) -> Networks:
+    """Losses around the rate ``near``, and the best rate of each seed to 1/32 of an octave."""
+    x = np.log2(near) + BESIDE
+    rows, optima = [], []
+    for seed in range(seeds):
+
+        def losses_at(log_rates: ndarray, seed: int = seed) -> ndarray:
+            return np.array([network_loss(case, ratio, float(2**r), inputs, seed) for r in log_rates])
+
+        rows.append(losses_at(x))
+        refined = minima(lambda r, row=rows[-1], f=losses_at: row if r is x else f(r), x, 1, octaves=1 / 32, points=9)
+        optima.append(np.log2(refined[0].rate) if refined else np.nan)
+    return Networks(2.0**x, np.stack(rows, axis=1), np.array(optima))

@@ -9,6 +9,7 @@ from .edge_of_stability import EDGE_OF_STABILITY
 from .exactness_in_law import EXACTNESS_IN_LAW
 from .gradient_independence import GRADIENT_INDEPENDENCE
 from .infinite_depth import INFINITE_DEPTH
+from .learning_rate_transfer import LEARNING_RATE_TRANSFER
 from .nondegeneracy import NONDEGENERACY
 from .outlier_escape import OUTLIER_ESCAPE
 from .proportional_limit import PROPORTIONAL_LIMIT
@@ -24,5 +25,6 @@ def registry() -> dict[str, Experiment]:
     experiments = (
         OUTLIER_ESCAPE, EXACTNESS_IN_LAW, DIGITS_OUTLIERS, INFINITE_DEPTH, COUPLING, NONDEGENERACY,
         GRADIENT_INDEPENDENCE, TWO_LAYER_BLOCKS, PROPORTIONAL_LIMIT, EDGE_OF_STABILITY,
+        LEARNING_RATE_TRANSFER,
     )  # fmt: skip
     return {experiment.name: experiment for experiment in experiments}
