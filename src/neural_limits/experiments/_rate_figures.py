@@ -5,28 +5,26 @@ from __future__ import annotations
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy import ndarray
 
-from ..reports._style import LARGE, MEASURED, PREDICTED, SMALL, canvas, layer_colours
 from ._rate_ladders import BASE, Rung, rate
 from ._rate_theory import LOG_RATES, RATIOS, Networks, Optimum
 
-PANELS = {
-    "muP": "muP, σ = 0.5, γ = 2",
-    "NTK": "NTK, the same network at ν = 1",
-    "muP, σ = 1, γ = 1": "muP, σ = 1, γ = 1",
-}
-COLOURS = {"muP": PREDICTED, "NTK": MEASURED}
+PANELS = {"muP": "muP, σ = 0.5, γ = 2", "NTK": "NTK, σ = 0.5, γ = 2", "muP, σ = 1, γ = 1": "muP, σ = 1, γ = 1"}
+COLOURS = {"muP": "#0072B2", "NTK": "#D55E00"}
+SMALL = 8
 
 
 def theory_figure(
     curves: dict[str, ndarray], optima: dict[str, list[Optimum]], measured: dict[tuple[str, float], Networks]
 ) -> Figure:
     """Loss against rate for every width ratio, with the best rates and the networks' losses."""
-    figure, axes = canvas(len(PANELS), height=3.4, share=False)
-    colours = layer_colours(len(RATIOS))
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    axes = figure.subplots(1, len(PANELS), sharey=True)
+    colours = colormaps["viridis"](np.linspace(0, 0.9, len(RATIOS)))
     for axis, (name, title) in zip(axes, PANELS.items(), strict=True):
         for losses, found, ratio, colour in zip(curves[name], optima[name], RATIOS, colours, strict=True):
             x, y = _with_best(losses, found)
@@ -35,10 +33,11 @@ def theory_figure(
             if (name, ratio) in measured:
                 networks = measured[name, ratio]
                 axis.plot(networks.rates, _middle(networks.losses), "o", color=colour, ms=3, alpha=0.8)
-        axis.set_title(title, fontsize=LARGE)
+        axis.set_title(title)
         axis.set_ylim(1e-6, 2)
-        axis.set_xlabel("learning rate", fontsize=LARGE)
-    axes[0].set_ylabel("train loss after 49 steps", fontsize=LARGE)
+        axis.set_xlabel("learning rate")
+        _plain(axis.xaxis, axis.get_xlim())
+    axes[0].set_ylabel("train loss after 49 steps")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(RATIOS), frameon=False, fontsize=SMALL)
     return figure
@@ -54,20 +53,22 @@ def _with_best(losses: ndarray, found: Optimum) -> tuple[ndarray, ndarray]:
 def ladder_figure(ladders: dict[tuple[str, str], list[Rung]]) -> Figure:
     """Loss against rate for every width, and the best rate against width, one row an activation."""
     activations = list(dict.fromkeys(a for a, _ in ladders))
-    figure, axes = canvas(3 * len(activations), height=3.1, share=False)
-    for row, activation in enumerate(activations):
-        left, middle, right = axes[3 * row : 3 * row + 3]
+    figure = Figure(figsize=(12, 3.6 * len(activations)), layout="constrained")
+    axes = figure.subplots(len(activations), 3)
+    for activation, (left, middle, right) in zip(activations, axes, strict=True):
         for axis, name in ((left, "muP"), (middle, "NTK")):
             _curves(axis, ladders[activation, name])
-            axis.set_title(f"{activation}, {name}", fontsize=LARGE)
-            axis.set_xlabel("learning rate", fontsize=LARGE)
+            axis.set_title(f"{activation}, {name}")
+            axis.set_xlabel("learning rate")
             _best(right, ladders[activation, name], name)
+        middle.sharex(left)
         middle.sharey(left)
-        left.set_ylabel("training loss", fontsize=LARGE)
-        right.set_title(f"{activation}, best rate", fontsize=LARGE)
-        right.set_xlabel("width", fontsize=LARGE)
+        _plain(left.xaxis, left.get_xlim())
+        left.set_ylabel("training loss")
+        right.set_title(f"{activation}, best rate")
+        right.set_xlabel("width")
         right.legend(frameon=False, fontsize=SMALL, loc="upper left")
-    handles, labels = axes[0].get_legend_handles_labels()
+    handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=SMALL)
     return figure
 
@@ -76,8 +77,10 @@ def _curves(axis: Axes, rungs: list[Rung]) -> None:
     shades = colormaps["viridis"](np.linspace(0, 0.9, len(rungs)))
     for rung, shade in zip(rungs, shades, strict=True):
         losses = _middle(rung.losses)
-        losses = np.where(losses < 3 * losses[0], losses, np.nan)  # past the edge only where it still says something
-        axis.loglog([rate(int(k)) for k in rung.points], losses, "o-", ms=2.5, lw=1, color=shade, label=f"{rung.width}")
+        losses = np.where(losses < 1, losses, np.nan)  # it begins at 1/2
+        axis.loglog(
+            [rate(int(k)) for k in rung.points], losses, "o-", ms=2.5, lw=1, color=shade, label=f"n = {rung.width}"
+        )
 
 
 def _best(axis: Axes, rungs: list[Rung], name: str) -> None:
@@ -88,9 +91,19 @@ def _best(axis: Axes, rungs: list[Rung], name: str) -> None:
     axis.errorbar(widths, 2**mean, bars, fmt="o-", ms=4, lw=1, capsize=2, color=COLOURS[name], label=name)
     axis.plot(widths, [r.stable for r in rungs], ":", lw=1.2, color=COLOURS[name])
     axis.set(xscale="log", yscale="log")
+    _plain(axis.yaxis, axis.get_ylim())
     ticks = [w for w in widths if np.log2(w / BASE) % 3 == 0]
     axis.set_xticks(ticks, [str(w) for w in ticks])
     axis.xaxis.set_minor_locator(NullLocator())
+
+
+def _plain(axis: Axis, limits: tuple[float, float]) -> None:
+    """Few ticks of a logarithmic axis, as plain numbers."""
+    decades = np.log10(limits[1] / limits[0])
+    steps = (1, 1.5, 2, 3, 5, 7) if decades < 0.8 else (1, 2, 5) if decades < 2.5 else (1,)
+    axis.set_major_locator(FixedLocator([s * 10.0**d for d in range(-4, 4) for s in steps]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def _middle(losses: ndarray) -> ndarray:

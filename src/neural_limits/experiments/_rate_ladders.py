@@ -34,10 +34,10 @@ class Width(NamedTuple):
 
 WIDTHS = (
     *(Width(n, "dense", 8, 5) for n in (128, 256, 512)),
-    Width(1024, "dense", 6, 4), Width(2048, "dense", 4, 2), Width(4096, "dense", 4, 1),
+    Width(1024, "dense", 6, 4), Width(2048, "dense", 4, 2), Width(4096, "dense", 3, 1),
     Width(16384, "conditioned", 2, 1), Width(65536, "conditioned", 2, 1),
 )  # fmt: skip
-QUICK = tuple(Width(n, "dense", 6, 2) for n in (128, 256, 512, 1024))
+QUICK = tuple(Width(n, "dense", 4, 2) for n in (128, 256, 512, 1024))
 
 
 class Rung(NamedTuple):

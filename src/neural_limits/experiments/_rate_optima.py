@@ -105,8 +105,8 @@ def minima(
     """The lowest local minima inside a range of log2 rates, lowest first, located between points ``octaves`` apart.
 
     ``losses_at(log2 rates)``: a vector of losses, inf where training diverged. All local minima of the coarse grid
-    are candidates (a smaller one than its spacing is missed); each is refined on ever finer grids of so many ``points``,
-    the last step a parabola in the logarithms.
+    are candidates (a smaller one than its spacing is missed); each is refined on ever finer grids of so
+    many ``points``, the last step a parabola in the logarithms.
     """
     losses = losses_at(log_rates)
     inside = losses[1:-1]
@@ -147,15 +147,18 @@ def rate_slope(sizes: Sequence[int], optima: Sequence[ndarray]) -> Mean:
 
 def transfer_verdict(
     claim: str, source: str, symbol: str, sizes: Sequence[int], optima: Sequence[ndarray], bound: float,
-    edges: Sequence[int] = (), more: str = "",
+    edges: Sequence[int] = (), *, moves: bool = False, more: str = "",
 ) -> Verdict:  # fmt: skip
     """Holds where the best rate's slope over sizes is below ``bound``; undecided where its error is above half of it.
 
-    ``edges``: sizes with a best rate at the end of the grid, which decide nothing.
+    ``moves``: the claim is the opposite. ``edges``: sizes with a best rate at the grid's end, which decide nothing.
     """
     slope = rate_slope(sizes, optima)
     best = ", ".join(f"{2 ** o.mean():.3g}" for o in optima)
     measured = f"best rates {best} at {symbol} = {tuple(sizes)}: slope {slope}" + more
     measured += f"; at the grid's end for {symbol} = {list(edges)}" if edges else ""
     resolved = slope.error < bound / 2 and not edges
-    return Verdict(claim, source, measured, f"|slope| below {bound:g}", decide(abs(slope.value) < bound, resolved))
+    holds = (abs(slope.value) < bound) != moves
+    return Verdict(
+        claim, source, measured, f"|slope| {'above' if moves else 'below'} {bound:g}", decide(holds, resolved)
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -94,10 +96,14 @@ def networks(case: Case, ratio: float, near: float, inputs: int, seeds: int) -> 
     rows, optima = [], []
     for seed in range(seeds):
 
-        def losses_at(log_rates: ndarray, seed: int = seed) -> ndarray:
-            return np.array([network_loss(case, ratio, float(2**r), inputs, seed) for r in log_rates])
+        @cache
+        def loss(rate: float, seed: int = seed) -> float:
+            return network_loss(case, ratio, rate, inputs, seed)
 
+        def losses_at(log_rates: ndarray, loss: Callable[[float], float] = loss) -> ndarray:
+            return np.array([loss(float(2**r)) for r in log_rates])
+
+        refined = minima(losses_at, x, 1, octaves=1 / 32, points=9)
         rows.append(losses_at(x))
-        refined = minima(lambda r, row=rows[-1], f=losses_at: row if r is x else f(r), x, 1, octaves=1 / 32, points=9)
         optima.append(np.log2(refined[0].rate) if refined else np.nan)
     return Networks(2.0**x, np.stack(rows, axis=1), np.array(optima))
