@@ -56,18 +56,20 @@ def ladder_figure(ladders: dict[tuple[str, str], list[Rung]]) -> Figure:
     figure = Figure(figsize=(12, 3.6 * len(activations)), layout="constrained")
     axes = figure.subplots(len(activations), 3)
     for activation, (left, middle, right) in zip(activations, axes, strict=True):
+        middle.sharex(left)
+        middle.sharey(left)
         for axis, name in ((left, "muP"), (middle, "NTK")):
             _curves(axis, ladders[activation, name])
             axis.set_title(f"{activation}, {name}")
             axis.set_xlabel("learning rate")
             _best(right, ladders[activation, name], name)
-        middle.sharex(left)
-        middle.sharey(left)
         _plain(left.xaxis, left.get_xlim())
         left.set_ylabel("training loss")
         right.set_title(f"{activation}, best rate")
         right.set_xlabel("width")
-        right.legend(frameon=False, fontsize=SMALL, loc="upper left")
+        right.set_ylim(top=2 * right.get_ylim()[1])  # room for the legend
+        _plain(right.yaxis, right.get_ylim())
+        right.legend(frameon=False, fontsize=SMALL, loc="upper left", ncols=2)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=SMALL)
     return figure
@@ -89,9 +91,8 @@ def _best(axis: Axes, rungs: list[Rung], name: str) -> None:
     error = np.array([r.optima.std(ddof=1) / len(r.optima) ** 0.5 for r in rungs])
     bars = [2**mean - 2 ** (mean - error), 2 ** (mean + error) - 2**mean]
     axis.errorbar(widths, 2**mean, bars, fmt="o-", ms=4, lw=1, capsize=2, color=COLOURS[name], label=name)
-    axis.plot(widths, [r.stable for r in rungs], ":", lw=1.2, color=COLOURS[name])
+    axis.plot(widths, [r.stable for r in rungs], ":", lw=1.2, color=COLOURS[name], label=f"{name}, largest that trains")
     axis.set(xscale="log", yscale="log")
-    _plain(axis.yaxis, axis.get_ylim())
     ticks = [w for w in widths if np.log2(w / BASE) % 3 == 0]
     axis.set_xticks(ticks, [str(w) for w in ticks])
     axis.xaxis.set_minor_locator(NullLocator())
