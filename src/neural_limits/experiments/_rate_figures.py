@@ -54,7 +54,7 @@ def ladder_figure(ladders: dict[tuple[str, str], list[Rung]]) -> Figure:
     """Loss against rate for every width, and the best rate against width, one row an activation."""
     activations = list(dict.fromkeys(a for a, _ in ladders))
     figure = Figure(figsize=(12, 3.6 * len(activations)), layout="constrained")
-    axes = figure.subplots(len(activations), 3)
+    axes = figure.subplots(len(activations), 3, squeeze=False)
     for activation, (left, middle, right) in zip(activations, axes, strict=True):
         middle.sharex(left)
         middle.sharey(left)
