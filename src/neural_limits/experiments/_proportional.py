@@ -15,14 +15,13 @@ from ._experiment import Mean, Verdict, decide
 
 SOURCE = "arXiv 2605.07870; docs/deep-linear.md"
 BASE = Setting(
-    depth=2, width_ratio=1.0, sample_ratio=2.0, lr=0.05, gamma=2.0, sigma=0.5, label_noise=0.3, steps=60
+    depth=2, width_ratio=1.0, sample_ratio=2.0, lr=0.05, gamma=2.0, sigma_w=0.5, label_noise=0.3, steps=60
 )  # fmt: skip
 
 
 def theory(setting: Setting, **more: Any) -> DeepLinear:
     """The limit of a setting."""
-    fields = {name: value for name, value in vars(setting).items() if name != "sigma"}
-    return deep_linear(**fields, sigma_w=setting.sigma, **more)
+    return deep_linear(**vars(setting), **more)
 
 
 def networks(

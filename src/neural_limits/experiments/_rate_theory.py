@@ -74,7 +74,7 @@ BESIDE = np.arange(-0.625, 0.38, 0.125)  # octaves around the theory's best rate
 def network_loss(case: Case, ratio: float, rate: float, inputs: int, seed: int) -> float:
     """Train loss of one network after the last step; inf where training diverged."""
     setting = Setting(
-        depth=DEPTH, width_ratio=ratio, sample_ratio=SAMPLE_RATIO, lr=rate, gamma=case.gamma, sigma=case.sigma,
+        depth=DEPTH, width_ratio=ratio, sample_ratio=SAMPLE_RATIO, lr=rate, gamma=case.gamma, sigma_w=case.sigma,
         steps=STEPS, parametrization=case.parametrization,
     )  # fmt: skip
     weights = "dense" if ratio <= DENSE_UP_TO else "conditioned"

@@ -116,7 +116,6 @@ def _finite_verdicts(rate: float, nu: float, which: str, at: tuple[int, ...], fo
 def linear_run(setting: Setting, inputs: int, seed: int) -> tuple[Task, MuP, SGD]:
     """A setting in the terms of `train`: initial standard deviations of input and readout move into data and rates."""
     sigma = setting.sigma
-    assert isinstance(sigma, tuple)
     rng = np.random.default_rng(seed)
     samples = round(float(setting.sample_ratio or 1) * inputs)
     x, teacher, noise = (rng.standard_normal(s) for s in ((samples, inputs), inputs, samples))

@@ -49,7 +49,7 @@ def run(quick: bool, say: Say) -> Result:
     verdict.append(_scatter(found))
     inputs, seeds = (4_000, 3) if quick else (20_000, 4)
     say(f"output scale and initial variance: conditioned, D = {inputs:,}")
-    scans = {name: _scan(name, values, inputs, seeds) for name, values in (("gamma", GAMMAS), ("sigma", SIGMAS))}
+    scans = {name: _scan(name, values, inputs, seeds) for name, values in (("gamma", GAMMAS), ("sigma_w", SIGMAS))}
     verdict += [row for scan in scans.values() for row in scan["verdict"]]
     say("rectangular weights: dense")
     verdict += _rectangular(300 if quick else 600)
@@ -142,13 +142,13 @@ def _counts_and_values(claim: str, predicted: list[float], measured: ndarray) ->
 
 def _rectangular(inputs: int) -> list[Verdict]:
     """Outliers above the bulk of wide weights, and one below it; dense networks."""
-    wide = changed(width_ratio=4.0, sigma=(0.5, 0.7, 0.6), lr=0.08, steps=40)
+    wide = changed(width_ratio=4.0, sigma_w=(0.5, 0.7, 0.6), lr=0.08, steps=40)
     runs = networks(wide, inputs, "dense", 6, (40,))
     rows = [
         agreement(f"dense, D = {inputs}, N/D = 4: outlier of W{layer}", float(found.above[0]), mean_of(values))
         for layer, (found, values) in enumerate(zip(theory(wide).outliers(40), top_values(runs)[:, 0].T, strict=True))
     ]
-    low = Setting(depth=1, width_ratio=8.0, sample_ratio=1.0, lr=0.28, gamma=1.0, sigma=(0.8, 1.5), steps=30)
+    low = Setting(depth=1, width_ratio=8.0, sample_ratio=1.0, lr=0.28, gamma=1.0, sigma_w=(0.8, 1.5), steps=30)
     found = theory(low).outliers(30)[0]
     smallest = [r.below_bulk(0) for r in networks(low, inputs // 2, "dense", 6, ())]
     claim = f"dense, D = {inputs // 2}, N/D = 8: one singular value below the bulk"
@@ -234,13 +234,13 @@ def _scan_figure(scans: dict[str, dict[str, Any]], escapes: dict[str, Any]) -> F
     for axis, (name, scan) in zip(axes, scans.items(), strict=False):
         fine = np.geomspace(scan["values"][0], scan["values"][-1], 40)
         lines = np.array([_relative(changed(lr=0.04, **{name: float(v)})) for v in fine])
-        edge = 2 * np.array(scan["values"]) if name == "sigma" else np.ones(len(scan["values"]))
+        edge = 2 * np.array(scan["values"]) if name == "sigma_w" else np.ones(len(scan["values"]))
         for layer in (0, 1):
             axis.semilogx(fine, lines[:, layer], color=f"C{layer}", label=f"W{layer}")
             points = scan["measured"][:, :, layer] / edge[:, None]
             axis.errorbar(scan["values"], points.mean(1), points.std(1, ddof=1), fmt="o", ms=4, color=f"C{layer}")
         axis.axhline(1.0, color="0.4", ls="--", lw=1)
-        axis.set(xlabel={"gamma": "output scale γ", "sigma": "initial standard deviation σ"}[name])
+        axis.set(xlabel={"gamma": "output scale γ", "sigma_w": "initial standard deviation σ"}[name])
         axis.set_xticks(scan["values"], [f"{v:g}" for v in scan["values"]])
         axis.minorticks_off()
     axes[0].set(ylabel="outlier over bulk edge")

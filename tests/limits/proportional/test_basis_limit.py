@@ -10,7 +10,7 @@ import pytest
 from neural_limits.limits.proportional import Setting, basis_limit
 
 # Reference values: a dynamical mean-field solution of the same setting, to the digits given.
-SETTING = {"depth": 2, "width_ratio": 1, "sample_ratio": 2, "lr": 0.05, "gamma": 2, "sigma": 0.5, "label_noise": 0.3}
+SETTING = {"depth": 2, "width_ratio": 1, "sample_ratio": 2, "lr": 0.05, "gamma": 2, "sigma_w": 0.5, "label_noise": 0.3}
 
 
 def setting(**changes: Any) -> Setting:
@@ -38,7 +38,7 @@ def test_weight_outliers(reference: Any) -> None:
 
 
 def test_outliers_of_rectangular_weights() -> None:
-    run = basis_limit(setting(width_ratio=4, lr=0.08, sigma=(0.5, 0.7, 0.6), steps=40))
+    run = basis_limit(setting(width_ratio=4, lr=0.08, sigma_w=(0.5, 0.7, 0.6), steps=40))
     assert run.outliers(0, 40) == pytest.approx([2.40628], abs=6e-6)
     assert run.outliers(1, 40) == pytest.approx([1.53389], abs=6e-6)
 
@@ -133,12 +133,12 @@ def dense_losses(s: Setting, d: int, seed: int) -> np.ndarray:
 
 
 BRUTE = {
-    "depth 1": {"depth": 1, "width_ratio": 2, "sigma": (0.8, 0.6), "lr": 0.1},
-    "depth 2, NTK": {"width_ratio": 4, "parametrization": "ntk", "sigma": (0.5, 0.7, 0.6), "lr": 0.15, "gamma": 1.5},
-    "depth 3": {"depth": 3, "width_ratio": 0.5, "sigma": (0.7, 0.9, 0.6, 0.8), "gamma": 1.2},
-    "one pass": {"width_ratio": 1.5, "sigma": (0.9, 0.7, 0.6), "sample_ratio": None, "batch_ratio": 1.5},
+    "depth 1": {"depth": 1, "width_ratio": 2, "sigma_w": (0.8, 0.6), "lr": 0.1},
+    "depth 2, NTK": {"width_ratio": 4, "parametrization": "ntk", "sigma_w": (0.5, 0.7, 0.6), "lr": 0.15, "gamma": 1.5},
+    "depth 3": {"depth": 3, "width_ratio": 0.5, "sigma_w": (0.7, 0.9, 0.6, 0.8), "gamma": 1.2},
+    "one pass": {"width_ratio": 1.5, "sigma_w": (0.9, 0.7, 0.6), "sample_ratio": None, "batch_ratio": 1.5},
     "one pass, depth 3, NTK": {
-        "depth": 3, "width_ratio": 2, "sigma": 0.7, "batch_ratio": 0.75, "parametrization": "ntk", "lr": 0.08,
+        "depth": 3, "width_ratio": 2, "sigma_w": 0.7, "batch_ratio": 0.75, "parametrization": "ntk", "lr": 0.08,
     },
 }  # fmt: skip
 

@@ -92,11 +92,11 @@ def test_optima_of_the_rate(scheme: str, sigma: float, gamma: float, optima: tup
 
 
 SETTINGS = [
-    {"depth": 1, "width_ratio": 0.7, "sample_ratio": 1.3, "sigma": (0.8, 0.4), "lr": 0.1, "gamma": 1.5},
-    {"depth": 3, "width_ratio": 2.5, "sample_ratio": 0.6, "sigma": (0.5, 0.9, 0.7, 0.3), "lr": 0.06, "gamma": 2.0},
-    {"depth": 2, "width_ratio": 3.0, "sample_ratio": 2.0, "sigma": 0.6, "lr": 0.2, "parametrization": "ntk"},
-    {"depth": 2, "width_ratio": 0.5, "sample_ratio": None, "batch_ratio": 0.8, "sigma": (0.4, 0.6, 0.5), "lr": 0.08},
-    {"depth": 4, "width_ratio": 1.0, "sample_ratio": 1.5, "sigma": 0.8, "lr": 0.04, "gamma": 3.0},
+    {"depth": 1, "width_ratio": 0.7, "sample_ratio": 1.3, "sigma_w": (0.8, 0.4), "lr": 0.1, "gamma": 1.5},
+    {"depth": 3, "width_ratio": 2.5, "sample_ratio": 0.6, "sigma_w": (0.5, 0.9, 0.7, 0.3), "lr": 0.06, "gamma": 2.0},
+    {"depth": 2, "width_ratio": 3.0, "sample_ratio": 2.0, "sigma_w": 0.6, "lr": 0.2, "parametrization": "ntk"},
+    {"depth": 2, "width_ratio": 0.5, "sample_ratio": None, "batch_ratio": 0.8, "sigma_w": (0.4, 0.6, 0.5), "lr": 0.08},
+    {"depth": 4, "width_ratio": 1.0, "sample_ratio": 1.5, "sigma_w": 0.8, "lr": 0.04, "gamma": 3.0},
 ]
 
 
@@ -104,7 +104,7 @@ SETTINGS = [
 def test_against_the_basis_limit(changes: dict[str, Any]) -> None:
     """Losses, every overlap, weight outliers: two derivations that share no code."""
     setting = Setting(**{"label_noise": 0.2, "gamma": 1.0, "steps": 20, **changes})
-    sol, exact = nl.limits.deep_linear(**_arguments(setting)), basis_limit(setting)
+    sol, exact = nl.limits.deep_linear(**vars(setting)), basis_limit(setting)
     pairs = {"C_b": "backward_overlap", "C_v": "error_overlap"}
     for name, ours in pairs.items():
         np.testing.assert_allclose(sol.data[ours], exact.covariances[name], rtol=1e-9, atol=1e-9)
@@ -118,9 +118,11 @@ def test_against_the_basis_limit(changes: dict[str, Any]) -> None:
 
 def test_long_runs_against_the_basis_limit() -> None:
     """Beyond a few hundred steps products go over panels, half of them in a second thread."""
-    setting = Setting(depth=2, width_ratio=2.0, sample_ratio=1.5, lr=0.05, gamma=2.0, sigma=(0.5, 0.6, 0.4), steps=310)
-    sol, exact = nl.limits.deep_linear(**_arguments(setting)), basis_limit(setting)
-    np.testing.assert_allclose(sol.data.train_loss, exact.train_loss, rtol=1e-9)
+    setting = Setting(
+        depth=2, width_ratio=2.0, sample_ratio=1.5, lr=0.05, gamma=2.0, sigma_w=(0.5, 0.6, 0.4), steps=310
+    )
+    sol, exact = nl.limits.deep_linear(**vars(setting)), basis_limit(setting)
+    np.testing.assert_allclose(sol.data.train_loss, exact.train_loss, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(sol.data.backward_overlap, exact.covariances["C_b"], atol=1e-9)
     np.testing.assert_allclose(sol.data.residual_overlap, exact.covariances["C_chi"], atol=1e-9)
 
@@ -130,18 +132,13 @@ def test_long_runs_against_the_basis_limit() -> None:
 )
 def test_ntk_against_lanczos_in_the_basis_limit(changes: dict[str, Any]) -> None:
     setting = Setting(**{"label_noise": 0.2, "gamma": 1.0, "steps": 20, **changes})
-    sol, exact = nl.limits.deep_linear(**_arguments(setting)), basis_limit(setting)
+    sol, exact = nl.limits.deep_linear(**vars(setting)), basis_limit(setting)
     for step in (3, 10, 20):
         leading, lanczos = sol.ntk_leading(step), exact.ntk_lanczos(step, iterations=80)
         if leading < 1.001 * sol.ntk_edge(step):  # Lanczos approaches the edge of a bulk from below, slowly
             assert lanczos < leading < 1.003 * lanczos
         else:
             assert leading == pytest.approx(lanczos, rel=1e-8)
-
-
-def _arguments(setting: Setting) -> dict[str, Any]:
-    fields = dict(vars(setting))
-    return {"sigma_w": fields.pop("sigma"), **fields}
 
 
 def test_an_outlier_below_the_bulk() -> None:
@@ -199,9 +196,9 @@ def test_many_chunks_give_what_one_run_gives() -> None:
 def test_two_outliers_of_a_layer_are_both_found() -> None:
     """Long training at a large noise brings a second outlier; the count agrees with the basis limit's."""
     setting = Setting(
-        depth=2, width_ratio=1.0, sample_ratio=1.2, lr=0.05, gamma=4.0, sigma=0.2, label_noise=1.0, steps=80
+        depth=2, width_ratio=1.0, sample_ratio=1.2, lr=0.05, gamma=4.0, sigma_w=0.2, label_noise=1.0, steps=80
     )
-    sol, exact = nl.limits.deep_linear(**_arguments(setting)), basis_limit(setting)
+    sol, exact = nl.limits.deep_linear(**vars(setting)), basis_limit(setting)
     counts = [len(sol.outliers(k)[0].above) for k in range(0, 81, 16)]
     assert counts == [len(exact.outliers(0, k)) for k in range(0, 81, 16)]
     assert max(counts) >= 1

@@ -16,7 +16,7 @@ from neural_limits.limits.proportional._finite import _below_bulk, _form
 from neural_limits.limits.proportional._finite_loop import Numbers, State, advance, initial_state
 from neural_limits.weights import DenseMatrix
 
-SETTING = {"depth": 2, "width_ratio": 1, "sample_ratio": 2, "lr": 0.05, "gamma": 2, "sigma": 0.5, "label_noise": 0.3}
+SETTING = {"depth": 2, "width_ratio": 1, "sample_ratio": 2, "lr": 0.05, "gamma": 2, "sigma_w": 0.5, "label_noise": 0.3}
 WEIGHT_OUTLIERS = {20: (1.20410714, 1.22622607), 60: (1.30063549, 1.33310327)}  # of this setting, in the limit
 
 
@@ -68,8 +68,8 @@ def plain_losses(s: Setting, state: State) -> np.ndarray:
 
 DEPTHS = {
     "depth 1": {"depth": 1, "width_ratio": 2},
-    "depth 2": {"sigma": (0.5, 0.7, 0.6), "width_ratio": 0.5},
-    "depth 3, NTK": {"depth": 3, "width_ratio": 1.5, "parametrization": "ntk", "sigma": 0.8},
+    "depth 2": {"sigma_w": (0.5, 0.7, 0.6), "width_ratio": 0.5},
+    "depth 3, NTK": {"depth": 3, "width_ratio": 1.5, "parametrization": "ntk", "sigma_w": 0.8},
 }
 
 
@@ -102,7 +102,7 @@ def test_conditioned_is_the_network_of_the_matrices_it_drew() -> None:
 
 
 def test_the_training_loop_gives_the_same_run() -> None:
-    s, inputs = setting(steps=7, sigma=(1.0, 0.6, 1.0), sample_ratio=1.5), 30
+    s, inputs = setting(steps=7, sigma_w=(1.0, 0.6, 1.0), sample_ratio=1.5), 30
     start = start_of(s, inputs, seed=5)
     _, _, teacher, noise, data = arrays(start)
     task = nl.Task(x=np.sqrt(inputs) * data, y=(data @ teacher + s.label_noise * noise)[:, None], loss="mse")
@@ -123,7 +123,7 @@ def test_the_training_loop_gives_the_same_run() -> None:
 
 @pytest.mark.parametrize(("form", "depth"), [("dense", 1), ("dense", 3), ("conditioned", 2)])
 def test_ntk_against_automatic_differentiation(form: str, depth: int) -> None:
-    s = setting(depth=depth, steps=12, width_ratio=1.5, sigma=0.8)
+    s = setting(depth=depth, steps=12, width_ratio=1.5, sigma_w=0.8)
     run = deep_linear_network(s, 24, form, tolerance=1e-7)
     state = run.state
     if form == "conditioned":
@@ -175,13 +175,13 @@ def test_looks_of_the_ntk_leave_the_run_as_it_is() -> None:
 def test_a_second_run_does_not_compile(compilations: Callable[[], int]) -> None:
     deep_linear_network(setting(steps=5), **RECORDED)
     before = compilations()
-    deep_linear_network(setting(steps=5, lr=0.1, gamma=1.5, sigma=0.7), seed=1, **RECORDED)
+    deep_linear_network(setting(steps=5, lr=0.1, gamma=1.5, sigma_w=0.7), seed=1, **RECORDED)
     assert compilations() == before
 
 
 @pytest.mark.slow
 def test_a_singular_value_below_the_bulk_is_that_of_the_limit(assert_within: Callable[..., None]) -> None:
-    s = setting(width_ratio=16, sigma=1.5, lr=0.08, steps=10)
+    s = setting(width_ratio=16, sigma_w=1.5, lr=0.08, steps=10)
     limit = basis_limit(s)
     found = [deep_linear_network(s, 150, seed=seed).below_bulk() for seed in range(8)]
     draws = np.array([values[:1] for values in found])  # so small a network may show a second one beside the edge

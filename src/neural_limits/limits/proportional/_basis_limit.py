@@ -132,7 +132,7 @@ def basis_limit(setting: Setting, tolerance: float = 1e-8) -> BasisLimit:
     in one pass), test loss |v|²/D. ``tolerance``: relative size of a direction that is kept; the error of a loss
     is 1e-12 at 1e-8 and 1e-8 at 1e-6. Divergence is a status. Cost O(L T³).
 
-    >>> run = basis_limit(Setting(depth=2, width_ratio=1, sample_ratio=2, lr=0.05, gamma=2, sigma=0.5, steps=10))
+    >>> run = basis_limit(Setting(depth=2, width_ratio=1, sample_ratio=2, lr=0.05, gamma=2, sigma_w=0.5, steps=10))
     >>> run.train_loss.shape, round(run.ntk_lanczos(10), 6) > 1
     ((11,), True)
     """
@@ -171,12 +171,11 @@ class _Pass(NamedTuple):
 def _initial(s: Setting, tolerance: float) -> tuple[Matrices, ndarray, ndarray, ndarray]:
     """The matrices, the teacher w*, the label noise σ_ε ε and the readout w."""
     times = s.steps + 1
-    sigma: tuple[float, ...] = s.sigma  # type: ignore[assignment]  # Setting makes it a tuple
     d = Space(1.0, 2 * times + 1)  # each step brings at most two directions; teacher, noise and readout are given
     widths = [Space(s.width_ratio, 2 * times + 1) for _ in range(s.depth)]
-    shapes = zip(widths, [d, *widths], sigma, strict=False)
+    shapes = zip(widths, [d, *widths], s.sigma, strict=False)
     weights = [BasisMatrix(rows, columns, std, tolerance) for rows, columns, std in shapes]
-    teacher, w = d.fresh(), sigma[-1] * widths[-1].fresh()
+    teacher, w = d.fresh(), s.sigma[-1] * widths[-1].fresh()
     if s.sample_ratio is None or s.online:
         return Matrices(weights, None), teacher, np.zeros(0), w
     p = Space(s.sample_ratio, times + 1)

@@ -98,7 +98,7 @@ def _solve(settings: Sequence[Setting], aside: Aside) -> OrderParameters:
     first, batch = settings[0], len(settings)
     times = first.steps + 1
     nu, gamma0, h = (_column([getattr(s, n) for s in settings]) for n in ("width_ratio", "gamma0", "step_size"))
-    sigma2 = [_column([s.sigma[l] ** 2 for s in settings]) for l in range(first.depth + 1)]  # type: ignore[index]
+    sigma2 = [_column([s.sigma[l] ** 2 for s in settings]) for l in range(first.depth + 1)]
     noise2 = _column([s.label_noise**2 for s in settings])
     ratio = _column([s.batch_ratio if s.online else s.sample_ratio for s in settings])
 

@@ -86,7 +86,7 @@ def deep_linear_network(
     ValueError for arguments out of range. Divergence is a status. Cost per step: O(N D + N² L + P D) dense,
     O((N + D + P) T L) conditioned, T = steps; memory the same, of numbers.
 
-    >>> setting = Setting(depth=2, width_ratio=1, sample_ratio=2, lr=0.05, gamma=2, sigma=0.5, steps=5)
+    >>> setting = Setting(depth=2, width_ratio=1, sample_ratio=2, lr=0.05, gamma=2, sigma_w=0.5, steps=5)
     >>> run = deep_linear_network(setting, inputs=200, weights="conditioned")
     >>> run.status, run.data.train_loss.shape, run.weights[0].shape
     ('completed', (6,), (200, 200))

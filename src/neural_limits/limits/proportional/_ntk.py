@@ -43,7 +43,7 @@ def scalars(mu: ndarray | float, order: OrderParameters, setting: Setting, step:
     g[depth] = np.full_like(mu, 1 / nu)
     for l in range(depth, 0, -1):
         ratio = nu if l == 1 else 1.0
-        variance = setting.sigma[l - 1] ** 2  # type: ignore[index]
+        variance = setting.sigma[l - 1] ** 2
         below = variance * ratio * g[l] / (1 - m[l] * g[l])
         g[l - 1] = below + norms[l - 1] / nu if l > 1 else below + norms[0]
         m[l - 1] = m[l] / (variance + m[l] * g[l - 1])
@@ -135,7 +135,7 @@ def _inputs(s: Scalars, setting: Setting, blocks: _Blocks) -> Float[ndarray, "k2
     """What samples and inputs send back up, (x⁰, e⁰), for what comes down, (y⁰, a⁰)."""
     p, r, chi = blocks.input, blocks.response, blocks.residual
     alpha, gamma0, nu, h = _ratio(setting), setting.gamma0, setting.width_ratio, setting.step_size
-    variance = setting.sigma[0] ** 2  # type: ignore[index]
+    variance = setting.sigma[0] ** 2
     g0, tau = float(s.g[0]), float(s.tau)
     q0, gain = 1 / (1 - tau * g0), 1 / (alpha * float(s.eigenvalue) - float(s.kappa))
     zero, eye = np.zeros_like(r), np.eye(len(r))
@@ -156,7 +156,7 @@ def _layer(l: int, s: Scalars, setting: Setting, p: dict[str, ndarray]) -> tuple
     """How layer l passes on what arrives: above → down, below → down, below → up, above → up."""
     m, g, h = float(s.m[l]), float(s.g[l]), setting.step_size
     ratio = setting.width_ratio if l == 1 else 1.0
-    lower, upper = setting.sigma[l - 1] ** 2, setting.sigma[l] ** 2  # type: ignore[index]
+    lower, upper = setting.sigma[l - 1] ** 2, setting.sigma[l] ** 2
     q = 1 / (1 - m * g)
     zero = np.zeros_like(p["c_xx"])
     y_above, y_below = np.hstack([upper * p["k_xx"], p["c_yx"].T]), g * np.hstack([lower * p["k_xy"], p["c_xx"]])

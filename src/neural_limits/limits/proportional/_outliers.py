@@ -38,7 +38,7 @@ def weight_outliers(order: OrderParameters, setting: Setting, layer: int, update
     """
     k, h = slice(0, updates), setting.step_size
     f = setting.width_ratio if layer == 0 else 1.0
-    variance = setting.sigma[layer] ** 2  # type: ignore[index]
+    variance = setting.sigma[layer] ** 2
     below, above = order.input if layer == 0 else order.layers[layer - 1], order.layers[layer]
     scale = 1 / (setting.gamma0 * setting.width_ratio) if layer == 0 else 1.0
     c_a, c_b = below.c_yy[0, k, k], above.c_xx[0, k, k]

@@ -24,7 +24,7 @@ class Setting:
     f = w·h/(γ √N) at rate η γ² D, is the same family at γ₀ = γ/√ν. With ``batch_ratio`` each step draws a fresh
     batch of batch_ratio · D samples (one pass); ``sample_ratio`` is then not used and may be None.
 
-    ValueError for ratios, rates or scales out of range, and for ``sigma`` of a length other than depth + 1.
+    ValueError for ratios, rates or scales out of range, and for ``sigma_w`` of a length other than depth + 1.
 
     >>> Setting(depth=2, width_ratio=4.0, sample_ratio=2.0, lr=0.05, gamma=2.0, parametrization="ntk").gamma0
     1.0
@@ -35,7 +35,7 @@ class Setting:
     sample_ratio: float | None
     lr: float
     gamma: float = 1.0
-    sigma: float | tuple[float, ...] = 1.0
+    sigma_w: float | tuple[float, ...] = 1.0
     label_noise: float = 0.0
     steps: int = 50
     parametrization: str = "mup"
@@ -49,12 +49,18 @@ class Setting:
         put("label_noise", positive_float("label_noise", self.label_noise, zero=True))
         put("steps", positive_int("steps", self.steps, least=0))
         one_of("parametrization", self.parametrization, PARAMETRIZATIONS)
-        put("sigma", check_sigma(self.sigma, self.depth))
+        put("sigma_w", check_sigma(self.sigma_w, self.depth))
         if self.batch_ratio is None and self.sample_ratio is None:
             raise ValueError("`sample_ratio` must be given, or `batch_ratio` for one pass over fresh samples.")
         for name in ("sample_ratio", "batch_ratio"):
             if getattr(self, name) is not None:
                 put(name, positive_float(name, getattr(self, name)))
+
+    @property
+    def sigma(self) -> tuple[float, ...]:
+        """Standard deviation of the entries of W⁰..W^{L-1} and w."""
+        assert isinstance(self.sigma_w, tuple)  # made one when the setting was built
+        return self.sigma_w
 
     @property
     def gamma0(self) -> float:

@@ -70,7 +70,7 @@ def deep_linear(
     depth = positive_int("depth", depth)
     fixed = {name: value for name, value in given.items() if name not in axes}
     sigma = check_sigma(sigma_w, depth)
-    common = {"depth": depth, "sigma": sigma, "steps": steps, "parametrization": parametrization, **fixed}
+    common = {"depth": depth, "sigma_w": sigma, "steps": steps, "parametrization": parametrization, **fixed}
     settings = [Setting(**common, **dict(zip(axes, point, strict=True))) for point in product(*axes.values())]
     shape = [len(axis) for axis in axes.values()]
     index = xr.DataArray(np.arange(len(settings)).reshape(shape), dims=list(axes), coords=dict(axes))
