@@ -14,9 +14,8 @@ from ...spectra import KnownBlock, find_roots
 from ._basis_matrix import BasisMatrix, Space, padded
 from ._below_bulk import roots_below
 from ._lanczos import largest_eigenvalue
-from ._setting import Setting
+from ._setting import DIVERGED, Setting
 
-DIVERGED = 1e6  # a loss that has grown by this factor over the larger of its start and 1 does not come back
 EDGE = 1e-12  # outliers are looked for from this far above the edge, where the self energies have a slope
 
 

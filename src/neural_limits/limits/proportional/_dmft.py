@@ -19,10 +19,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
 
-from ._setting import Setting
+from ._setting import DIVERGED, Setting
 from ._triangular import lower_times_column, row_and_column, row_times_lower, symmetric_times
 
-DIVERGED = 1e6  # a test loss that has grown by this factor over the larger of its start and 1 does not come back
 LONG = 300  # steps from which a second thread is worth its calls
 
 Aside = Callable[[Callable[[], Any]], Callable[[], Any]]  # begins a computation; the result when called

@@ -13,9 +13,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from ...weights import ConditionedMatrix, DenseMatrix, WeightMatrix
-from ._setting import Setting
-
-DIVERGED = 1e6  # a loss that has grown by this factor over the larger of its start and 1 does not come back
+from ._setting import DIVERGED, Setting
 
 
 class Form(NamedTuple):

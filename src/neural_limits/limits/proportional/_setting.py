@@ -12,6 +12,7 @@ import numpy as np
 from ..._checks import one_of, positive_float, positive_int
 
 PARAMETRIZATIONS = ("mup", "ntk")
+DIVERGED = 1e6  # a loss that has grown by this factor over the larger of its start and 1 does not come back
 
 
 @dataclass(frozen=True)

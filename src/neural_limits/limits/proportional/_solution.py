@@ -13,9 +13,9 @@ from numpy import ndarray
 from ..._checks import positive_int
 from ..._notation import attributes
 from . import _ntk
-from ._dmft import DIVERGED, OrderParameters
+from ._dmft import OrderParameters
 from ._outliers import WeightOutliers, weight_outliers
-from ._setting import Setting
+from ._setting import DIVERGED, Setting
 
 
 class Found(NamedTuple):
