@@ -59,6 +59,7 @@ def test_the_rate_found_is_at_the_limit_along_the_run() -> None:
     assert advice.transfers == "undecided"  # one seed has no error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parametrization", "verdict"), [(nl.MuP(), "transfers"), (nl.Standard(), "does not transfer")]
 )
