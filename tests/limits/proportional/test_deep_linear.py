@@ -277,6 +277,8 @@ def test_questions_that_have_no_answer(a: Any) -> None:
     grid = nl.limits.deep_linear(**{**A, "lr": [0.05, 0.1]}, steps=3)
     with pytest.raises(ValueError, match="needs one run"):
         grid.ntk_edge(2)
+    with pytest.raises(ValueError, match="`gamma` is no dimension of these runs; there is lr"):
+        grid.sel(gamma=1.0)
     with pytest.raises(ValueError, match="kernels=True"):
         nl.limits.deep_linear(**A, steps=3, kernels=False).outliers(2)
     online = nl.limits.deep_linear(**A, steps=3, batch_ratio=0.5)

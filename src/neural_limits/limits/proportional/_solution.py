@@ -62,11 +62,11 @@ class DeepLinear:
 
     def sel(self, **values: float) -> DeepLinear:
         """The runs of a grid with these values, to the nearest: ``sol.sel(lr=0.1, width_ratio=4.0)``."""
-        return self._pick(lambda x: x.sel(values, method="nearest"))
+        return self._pick(tuple(values), lambda x: x.sel(values, method="nearest"))
 
     def isel(self, **numbers: int) -> DeepLinear:
         """The runs of a grid by their position: ``sol.isel(lr=0)``."""
-        return self._pick(lambda x: x.isel(numbers))
+        return self._pick(tuple(numbers), lambda x: x.isel(numbers))
 
     def outliers(self, updates: int) -> list[WeightOutliers]:
         """Singular values of W⁰..W^{L-1} outside the bulk after ``updates`` updates, with the bulk's edges.
@@ -125,7 +125,11 @@ class DeepLinear:
         at = float(self._diverged_at)
         return self.settings[int(self.index)].steps if np.isnan(at) else int(at) - 1
 
-    def _pick(self, choose: Any) -> DeepLinear:
+    def _pick(self, names: tuple[str, ...], choose: Any) -> DeepLinear:
+        for name in names:
+            if name not in self.index.dims:
+                known = ", ".join(map(str, self.index.dims)) or "none"
+                raise ValueError(f"`{name}` is no dimension of these runs; there is {known}. Give it as an array.")
         index = choose(self.index)
         data = choose(self.data) if index.ndim or self.found.orders is None else None
         if data is None:
