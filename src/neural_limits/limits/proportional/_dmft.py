@@ -170,7 +170,7 @@ def _add(
     c_yx[:, :m, t] = with_y
     c_xx[:, t, :t] = with_x
     c_xx[:, :t, t] = with_x
-    c_xx[:, t, t] = noise[:, t] + np.sum(drive * (of_noise + with_y), axis=1)
+    c_xx[:, t, t] = noise[:, t] + np.vecdot(drive, of_noise + with_y)
 
 
 def _add_residual(t: int, drive: ndarray, error: ndarray, response: ndarray, residual: ndarray) -> None:
@@ -181,7 +181,7 @@ def _add_residual(t: int, drive: ndarray, error: ndarray, response: ndarray, res
     row = of_error + np.matmul(drive[:, None], residual[:, :t, :t])[:, 0]
     residual[:, t, :t] = row
     residual[:, :t, t] = row
-    residual[:, t, t] = error[:, t] + np.sum(drive * (of_error + row), axis=1)
+    residual[:, t, t] = error[:, t] + np.vecdot(drive, of_error + row)
 
 
 def _mark(diverged_at: ndarray, t: int, error: ndarray) -> None:
