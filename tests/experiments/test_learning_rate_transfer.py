@@ -25,10 +25,23 @@ def test_minima_of_a_curve_with_two_wells_and_a_cliff():
     assert minima(lambda x: np.exp(x), np.arange(-4, 5, 0.25)) == []  # none inside
 
 
+def test_bracket_sees_a_lower_minimum_past_an_oscillation_and_stops_at_divergence():
+    losses = {0: 1.0, 1: 40.0, 2: 0.9, 3: 0.8, 4: np.inf}
+    found = bracket(lambda k: np.array([losses.get(k, 1.0 - k if k < 0 else np.inf)]), start=0, reach=1)
+    assert list(found) == [-1, 0, 1, 2, 3, 4]
+    assert 2 ** best_rates(np.stack(list(found.values())), [rate(k) for k in found])[0] == rate(3)
+
+
+def test_the_next_width_is_looked_for_where_the_last_two_point():
+    found = [_rung(128, 0.5), _rung(256, 1.0)]
+    assert ladders._expected(found[:1], 256) == 2
+    assert ladders._expected(found, 1024) == 8
+
+
 def test_bracket_goes_on_until_every_seed_has_its_minimum_inside():
     best = np.array([-5.0, 4.2])
     found = bracket(lambda k: (k - best) ** 2 + 1, start=0, reach=1)
-    assert list(found) == list(range(-6, 6))
+    assert list(found) == list(range(-6, 8))  # from below the lowest to three points above the highest
     optima = best_rates(np.exp(np.stack(list(found.values()))), [rate(k) for k in found])
     np.testing.assert_allclose(optima, best / 4, atol=1e-9)  # a quarter of an octave a point
     with pytest.raises(ValueError, match="`start` must be within"):

@@ -12,7 +12,7 @@ from ..networks import MLP
 from ..parametrizations import NTK, MuP, Parametrization
 from ..tasks import Task, digits
 from ._experiment import Say
-from ._rate_optima import best_rates, bracket, loss_series, rate
+from ._rate_optima import OCTAVES, best_rates, bracket, loss_series, rate
 
 BASE = 128  # the width at which the two parametrizations are one network
 GAMMA = 4.0
@@ -56,14 +56,23 @@ def task() -> Task:
 
 
 def ladder(activation: str, name: str, widths: Sequence[Width], say: Say) -> list[Rung]:
-    """Best rates at all widths; each is looked for where the one before it was."""
+    """Best rates at all widths; each is looked for where those before it point."""
     found: list[Rung] = []
     start = START[activation]
     for width in widths:
         say(f"{activation}, {name}: width {width.width}, {width.weights}, {width.seeds} seeds")
         found.append(rung(activation, PARAMETRIZATIONS[name], width, start))
-        start = round(float(found[-1].optima.mean()) / np.log2(rate(1)))
+        start = _expected(found, widths[min(len(found), len(widths) - 1)].width)
     return found
+
+
+def _expected(found: Sequence[Rung], width: int) -> int:
+    """Point of the grid: the last two best rates continued as a power of the width."""
+    at = [float(r.optima.mean()) / OCTAVES for r in found[-2:]]
+    if len(at) == 1:
+        return round(at[0])
+    slope = (at[1] - at[0]) / np.log2(found[-1].width / found[-2].width)
+    return round(at[1] + slope * np.log2(width / found[-1].width))
 
 
 def rung(activation: str, parametrization: Parametrization, width: Width, start: int) -> Rung:

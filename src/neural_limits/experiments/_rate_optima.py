@@ -17,6 +17,7 @@ from ._slopes import slope_over
 
 OCTAVES = 0.25  # between neighbouring rates of a grid
 ROUNDING = OCTAVES / 12**0.5  # octaves: of a best rate that stands beside one that diverges
+ABOVE = 3  # points of the grid: a lower minimum past the first oscillation was seen two and three points above it
 MOST_STEPS = 40  # a minimum further from where it was looked for is none
 
 
@@ -66,13 +67,15 @@ def at_ends(optima: Sequence[ndarray], sizes: Sequence[int], rates: Sequence[flo
 def bracket(losses_at: Callable[[int], ndarray], start: int, reach: int) -> dict[int, ndarray]:
     """Losses (seed,) at neighbouring points of the grid: ``start`` ± ``reach``, and on until no minimum is at an end.
 
-    Point k is the rate 2^(k · `OCTAVES`). ValueError if the minimum runs away.
+    Point k is the rate 2^(k · `OCTAVES`). A minimum counts once `ABOVE` points beyond it, or a rate where all seeds
+    diverge, have been seen: past the first oscillation a lower one may follow. ValueError if it runs away.
     """
     found = {k: losses_at(k) for k in range(start - reach, start + reach + 1)}
     while len(found) < MOST_STEPS:
         low, high = min(found), max(found)
         minima = low + np.argmin(np.stack([found[k] for k in range(low, high + 1)]), axis=0)
-        beyond = [k for k, end in ((low - 1, low), (high + 1, high)) if np.any(minima == end)]
+        goes_on = high < minima.max() + ABOVE and not np.all(np.isinf(found[high]))
+        beyond = [low - 1] * bool(np.any(minima == low)) + [high + 1] * bool(goes_on or np.any(minima == high))
         if not beyond:
             return dict(sorted(found.items()))
         found |= {k: losses_at(k) for k in beyond}
