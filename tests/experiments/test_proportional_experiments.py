@@ -18,7 +18,9 @@ def test_agreement_is_gated_by_the_error():
 
 
 def test_outliers_must_be_in_the_same_layers():
-    verdict = lambda limit, found: proportional_limit._counts_and_values("", limit, np.array(found)).verdict  # noqa: E731
+    verdict = lambda limit, found: (
+        proportional_limit._counts_and_values("", limit, np.array(found), np.array([0.02, 0.02])).verdict
+    )  # noqa: E731
     nan = float("nan")
     assert verdict([nan, 1.05], [[nan, 1.04], [nan, 1.06]]) == "holds"
     assert verdict([nan, 1.05], [[1.01, 1.04], [nan, 1.06]]) == "fails"  # one that the limit has not

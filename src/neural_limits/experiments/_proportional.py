@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy import ndarray
+from scipy import stats
 
 from ..limits import deep_linear
 from ..limits.proportional import DeepLinear, DeepLinearNetwork, Setting, deep_linear_network
@@ -45,10 +46,20 @@ def changed(**changes: Any) -> Setting:
     return replace(BASE, **changes)
 
 
-def agreement(claim: str, predicted: float, measured: Mean, digits: int = 5) -> Verdict:
-    """Whether a mean over networks lies within three of its standard errors of the limit."""
+def agreement(claim: str, predicted: float, measured: Mean, freedom: int = 1000) -> Verdict:
+    """Whether a mean over networks lies near enough the limit: three standard errors where these are known well.
+
+    ``freedom`` is the number of degrees of freedom that the error was estimated from; of few networks it is itself
+    uncertain, so that the bound is Student's at the same probability.
+    """
     apart = abs(measured.value - predicted) / measured.error
-    return Verdict(
-        claim, SOURCE, f"{measured} against {predicted:.{digits}f}: {apart:.1f} standard errors", "below 3",
-        decide(bool(apart < 3)),
-    )  # fmt: skip
+    bound = float(stats.t.isf(stats.norm.sf(3), freedom))
+    text = f"{measured} against {predicted:.5f}: {apart:.1f} standard errors"
+    return Verdict(claim, SOURCE, text, f"below {bound:.2g}", decide(bool(apart < bound)))
+
+
+def pooled_spread(samples: Sequence[ndarray]) -> tuple[float, int]:
+    """Standard deviation over networks (first axis), pooled over groups, and its degrees of freedom."""
+    squares = sum(float(np.sum((s - s.mean(0)) ** 2)) for s in samples)
+    freedom = sum((len(s) - 1) * (s.size // len(s)) for s in samples)
+    return (squares / freedom) ** 0.5, freedom

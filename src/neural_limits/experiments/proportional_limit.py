@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from ..limits.proportional import DeepLinear, Setting
 from ._experiment import Experiment, Mean, Result, Say, Verdict, decide, mean_of
-from ._proportional import BASE, SOURCE, agreement, changed, networks, theory, top_values
+from ._proportional import BASE, SOURCE, agreement, changed, networks, pooled_spread, theory, top_values
 from ._slopes import label_sizes, slope_over, slope_verdict
 
 RECORD = (10, 15, 20, 30, 45, 60)
@@ -45,7 +45,7 @@ def run(quick: bool, say: Say) -> Result:
             "train": np.array([r.data.train_loss.values for r in runs]),
             "ntk": np.array([r.data.ntk_top.values for r in runs]),
         }
-        verdict += _size_verdicts(size, found[size], limit)
+    verdict += _size_verdicts(found, limit)
     verdict.append(_scatter(found))
     inputs, seeds = (4_000, 3) if quick else (20_000, 4)
     say(f"output scale and initial variance: conditioned, D = {inputs:,}")
@@ -69,23 +69,33 @@ def run(quick: bool, say: Say) -> Result:
 # -- sizes -------------------------------------------------------------------------------------------------------
 
 
-def _size_verdicts(size: Size, found: dict[str, ndarray], limit: DeepLinear) -> list[Verdict]:
+def _size_verdicts(found: dict[Size, dict[str, ndarray]], limit: DeepLinear) -> list[Verdict]:
+    """Means against the limit, in standard errors from the scatter × √D that all sizes share."""
+    series = {
+        f"outlier of W{layer} after {step} steps": (
+            float(limit.outliers(step)[layer].above[0]),
+            {size: f["outlier"][:, RECORD.index(step), layer] for size, f in found.items()},
+        )
+        for layer in (0, 1)
+        for step in (20, 60)
+    }
+    series["train loss at step 59"] = (
+        float(limit.data.train_loss[59]), {size: f["train"][:, 59] for size, f in found.items()}
+    )  # fmt: skip
+    series["leading NTK mode after 60 steps"] = limit.ntk_top(60), {size: f["ntk"][:, -1] for size, f in found.items()}
     rows = []
-    for layer in (0, 1):
-        for step in (20, 60):
-            values = found["outlier"][:, RECORD.index(step), layer]
-            predicted = float(limit.outliers(step)[layer].above[0])
-            rows.append(agreement(f"{size}: outlier of W{layer} after {step} steps", predicted, mean_of(values)))
-    train = mean_of(found["train"][:, 59])
-    rows.append(agreement(f"{size}: train loss at step 59", float(limit.data.train_loss[59]), train))
-    rows.append(agreement(f"{size}: leading NTK mode after 60 steps", limit.ntk_top(60), mean_of(found["ntk"][:, -1])))
+    for name, (predicted, values) in series.items():
+        spread, freedom = pooled_spread([v * size.inputs**0.5 for size, v in values.items()])
+        for size, v in values.items():
+            mean = Mean(float(v.mean()), spread / (size.inputs * len(v)) ** 0.5)
+            rows.append(agreement(f"{size}: {name}", predicted, mean, freedom))
     return rows
 
 
 def _scatter(found: dict[Size, dict[str, ndarray]]) -> Verdict:
     """Networks scatter about the limit as 1/√D."""
-    sizes = list(found)
-    values = [f["outlier"][:, -1, 0] for f in found.values()]
+    sizes = [size for size in found if size.seeds >= 6]  # the scatter of fewer is known too poorly
+    values = [found[size]["outlier"][:, -1, 0] for size in sizes]
     slope = slope_over([s.inputs for s in sizes], values, lambda all_: np.array([s.std(ddof=1) for s in all_]))
     ends = f" ({values[0].std(ddof=1):.5f} to {values[-1].std(ddof=1):.5f})"
     row = slope_verdict("the outlier of W0 scatters over networks as D^-1/2", SOURCE, slope, -0.5)
@@ -97,30 +107,40 @@ def _scatter(found: dict[Size, dict[str, ndarray]]) -> Verdict:
 
 def _scan(name: str, values: tuple[float, ...], inputs: int, seeds: int) -> dict[str, Any]:
     """Outliers after 60 steps at rate 0.04 over one argument: the limit, and conditioned networks."""
-    verdict, predicted, measured = [], [], []
+    predicted, measured, ended, messages = [], [], [], []
     for value in values:
         setting = changed(lr=0.04, **{name: value})
-        limit = theory(setting)
-        runs = networks(setting, inputs, "conditioned", seeds, (60,))
+        limit, runs = theory(setting), networks(setting, inputs, "conditioned", seeds, (60,))
+        gone = limit.status == "diverged"
+        above = [] if gone else [w.above for w in limit.outliers(60)]
+        predicted.append([np.nan, np.nan] if gone else [_or_nan(a) for a in above])
+        measured.append(np.full((seeds, 2), np.nan) if gone else top_values(runs)[:, 0])
+        ended.append([run.status for run in runs])
+        messages.append(limit.message)
+    found = {"values": values, "predicted": np.array(predicted), "measured": np.array(measured)}
+    return {**found, "verdict": _scan_verdicts(name, inputs, found, ended, messages)}
+
+
+def _scan_verdicts(
+    name: str, inputs: int, found: dict[str, Any], ended: list[list[str]], messages: list[str]
+) -> list[Verdict]:
+    """One row a value; the scatter over networks is pooled over the values."""
+    known = [[m[:, layer] for m in found["measured"] if np.isfinite(m[:, layer]).all()] for layer in (0, 1)]
+    spread = np.array([pooled_spread(k)[0] if k else np.nan for k in known])
+    rows = []
+    each = zip(found["values"], found["predicted"], found["measured"], ended, messages, strict=True)
+    for value, predicted, measured, statuses, message in each:
         claim = f"{name} {value:g}: outliers of W0 and W1 (conditioned, D = {inputs:,})"
-        if limit.status == "diverged":
-            ended = [r.status for r in runs]
-            predicted.append([np.nan] * 2)
-            measured.append(np.full((seeds, 2), np.nan))
-            verdict.append(
-                Verdict(claim, SOURCE, f"limit: {limit.message} networks: {', '.join(ended)}", "both diverge",
-                        decide(set(ended) == {"diverged"}))
-            )  # fmt: skip
-            continue
-        above = [w.above[0] if len(w.above) else np.nan for w in limit.outliers(60)]
-        predicted.append(above)
-        measured.append(top_values(runs)[:, 0])
-        verdict.append(_counts_and_values(claim, above, measured[-1]))
-    return {"values": values, "predicted": np.array(predicted), "measured": np.array(measured), "verdict": verdict}
+        if message:
+            text = f"limit: {message} networks: {', '.join(statuses)}"
+            rows.append(Verdict(claim, SOURCE, text, "both diverge", decide(set(statuses) == {"diverged"})))
+        else:
+            rows.append(_counts_and_values(claim, list(predicted), measured, spread))
+    return rows
 
 
-def _counts_and_values(claim: str, predicted: list[float], measured: ndarray) -> Verdict:
-    """The same layers have outliers, at values within three standard errors."""
+def _counts_and_values(claim: str, predicted: list[float], measured: ndarray, spread: ndarray) -> Verdict:
+    """The same layers have outliers, at values within three standard errors; ``spread`` over networks, per layer."""
     text, apart, same = [], [0.0], True
     for layer, limit in enumerate(predicted):
         values = measured[:, layer]
@@ -128,7 +148,7 @@ def _counts_and_values(claim: str, predicted: list[float], measured: ndarray) ->
             same = same and bool(np.isnan(limit)) and bool(np.isnan(values).all())
             text.append(f"W{layer} {np.isfinite(values).sum()} of {len(values)} networks have one, limit {limit:.4f}")
             continue
-        mean = mean_of(values)
+        mean = Mean(float(values.mean()), float(spread[layer]) / len(values) ** 0.5)
         apart.append(abs(mean.value - limit) / mean.error)
         text.append(f"W{layer} {mean} against {limit:.5f}")
     measured_text = "; ".join(text).replace("limit nan", "limit none")
@@ -145,7 +165,7 @@ def _rectangular(inputs: int) -> list[Verdict]:
     wide = changed(width_ratio=4.0, sigma_w=(0.5, 0.7, 0.6), lr=0.08, steps=40)
     runs = networks(wide, inputs, "dense", 6, (40,))
     rows = [
-        agreement(f"dense, D = {inputs}, N/D = 4: outlier of W{layer}", float(found.above[0]), mean_of(values))
+        agreement(f"dense, D = {inputs}, N/D = 4: outlier of W{layer}", float(found.above[0]), mean_of(values), 5)
         for layer, (found, values) in enumerate(zip(theory(wide).outliers(40), top_values(runs)[:, 0].T, strict=True))
     ]
     low = Setting(depth=1, width_ratio=8.0, sample_ratio=1.0, lr=0.28, gamma=1.0, sigma_w=(0.8, 1.5), steps=30)
@@ -154,7 +174,7 @@ def _rectangular(inputs: int) -> list[Verdict]:
     claim = f"dense, D = {inputs // 2}, N/D = 8: one singular value below the bulk"
     if {len(s) for s in smallest} != {1}:
         return [*rows, Verdict(claim, SOURCE, f"counts {[len(s) for s in smallest]}", "one each", decide(False))]
-    return [*rows, agreement(claim, float(found.below[0]), mean_of(np.array([s[0] for s in smallest])))]
+    return [*rows, agreement(claim, float(found.below[0]), mean_of(np.array([s[0] for s in smallest])), 5)]
 
 
 # -- escape --------------------------------------------------------------------------------------------------------
