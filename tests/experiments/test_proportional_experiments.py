@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import neural_limits as nl
 from neural_limits.experiments import edge_of_stability, proportional_limit
 from neural_limits.experiments._experiment import Mean
-from neural_limits.experiments._proportional import agreement, changed, theory
+from neural_limits.experiments._proportional import agreement, changed, pooled_spread, theory
+
+NAN = float("nan")
 
 
 def test_agreement_is_gated_by_the_error():
@@ -17,21 +20,32 @@ def test_agreement_is_gated_by_the_error():
     assert agreement("", 1.0, Mean(1.0, float("nan"))).verdict == "fails"  # one network decides nothing
 
 
-def test_outliers_must_be_in_the_same_layers():
-    verdict = lambda limit, found: (
-        proportional_limit._counts_and_values("", limit, np.array(found), np.array([0.02, 0.02])).verdict
-    )  # noqa: E731
-    nan = float("nan")
-    assert verdict([nan, 1.05], [[nan, 1.04], [nan, 1.06]]) == "holds"
-    assert verdict([nan, 1.05], [[1.01, 1.04], [nan, 1.06]]) == "fails"  # one that the limit has not
-    assert verdict([1.05, 1.05], [[nan, 1.04], [nan, 1.06]]) == "fails"  # none where it has one
-    assert verdict([nan, 1.15], [[nan, 1.04], [nan, 1.06]]) == "fails"  # another value
+@pytest.mark.parametrize(("limit", "found", "verdict"), [
+    ([NAN, 1.05], [[NAN, 1.04], [NAN, 1.06]], "holds"),
+    ([NAN, 1.05], [[1.01, 1.04], [NAN, 1.06]], "fails"),  # one that the limit has not
+    ([1.05, 1.05], [[NAN, 1.04], [NAN, 1.06]], "fails"),  # none where it has one
+    ([NAN, 1.15], [[NAN, 1.04], [NAN, 1.06]], "fails"),  # another value
+])  # fmt: skip
+def test_outliers_must_be_in_the_same_layers(limit, found, verdict):
+    spread = np.array([0.02, 0.02])
+    assert proportional_limit._counts_and_values("", limit, np.array(found), spread).verdict == verdict
+
+
+def test_scatter_pooled_over_sizes():
+    rng = np.random.default_rng(0)
+    spread, freedom = pooled_spread([3 + 0.2 * rng.standard_normal(n) for n in (400, 300)])
+    assert freedom == 698
+    assert spread == pytest.approx(0.2, rel=0.1)
+
+
+def test_few_networks_are_given_a_wider_bound():
+    assert agreement("", 1.0, Mean(1.05, 0.01), 5).verdict == "holds"
+    assert agreement("", 1.0, Mean(1.07, 0.01), 5).verdict == "fails"
 
 
 def test_first_step_with_an_outlier():
-    nan = float("nan")
-    assert proportional_limit._first((5, 6, 7), np.array([nan, 1.1, 1.2])) == 6
-    assert np.isnan(proportional_limit._first((5, 6, 7), np.array([nan, nan, nan])))
+    assert proportional_limit._first((5, 6, 7), np.array([NAN, 1.1, 1.2])) == 6
+    assert np.isnan(proportional_limit._first((5, 6, 7), np.array([NAN, NAN, NAN])))
 
 
 def test_linear_networks_in_the_terms_of_train():
@@ -59,7 +73,5 @@ def test_linear_networks_in_the_terms_of_train():
     ((0.93, 2.2, 10.24), (1.0, 2.3, 11.0), ["fails"] * 3),
 ])  # fmt: skip
 def test_hessian_beside_the_ntk(ntk, hessian, verdicts):
-    import xarray as xr
-
     found = xr.DataArray([ntk, hessian], dims=("kind", "step"), coords={"kind": ["ntk", "hessian"]})
     assert [row.verdict for row in edge_of_stability._hessian_verdicts(found)] == verdicts
