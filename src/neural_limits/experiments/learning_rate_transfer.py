@@ -186,6 +186,6 @@ LEARNING_RATE_TRANSFER = Experiment(
     "Under muP the best learning rate stays where it is as the width grows, under NTK it moves.",
     SOURCE,
     2,
-    15,
+    19,
     run,
 )
