@@ -283,7 +283,7 @@ EDGE_OF_STABILITY = Experiment(
     "Gradient descent drives rate times the leading NTK mode to 2; past that it alternates about 2, less and less; "
     "alike at all widths under muP, not under NTK parametrization; the Hessian joins as residuals vanish.",
     SOURCE,
-    2,
-    8,
+    3,
+    12,
     run,
 )

@@ -316,7 +316,7 @@ PROPORTIONAL_LIMIT = Experiment(
     "Losses, weight outliers and the leading NTK mode of deep linear networks follow the proportional limit, over "
     "output scale, initial variance and width.",
     SOURCE,
-    1,
-    6,
+    3,
+    12,
     run,
 )
