@@ -44,6 +44,7 @@ def test_the_result_is_labelled(frozen: nl.Advice) -> None:
     assert f"lr {frozen.lr:.3g} at width 32" in frozen.message
 
 
+@pytest.mark.slow
 def test_the_rate_found_is_at_the_limit_along_the_run() -> None:
     """Where features are learned λ grows: just below the rate the limit is kept, just above it is passed."""
     advice = nl.advise_learning_rate(

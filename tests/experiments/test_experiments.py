@@ -11,7 +11,8 @@ def test_registry_names_claims_and_times():
     experiments = registry()
     assert list(experiments) == [
         "outlier-escape", "exactness-in-law", "digits-outliers", "infinite-depth", "coupling", "nondegeneracy",
-        "gradient-independence", "two-layer-blocks", "learning-rate-transfer",
+        "gradient-independence", "two-layer-blocks", "proportional-limit", "edge-of-stability",
+        "learning-rate-transfer",
     ]  # fmt: skip
     for experiment in experiments.values():
         assert experiment.claim.endswith(".")

@@ -149,6 +149,7 @@ def test_a_loss_factor_squares_to_the_curvature_of_the_loss() -> None:
     np.testing.assert_allclose(factor @ factor.transpose(0, 2, 1), exact, atol=1e-12)
 
 
+@pytest.mark.slow
 @TASKS
 def test_a_conditioned_hessian_is_that_of_the_dense_network_it_turns_out_to_be(task: nl.Task) -> None:
     """Fill in, after the products, what was not yet drawn: the dense network must give the same products."""
@@ -196,6 +197,7 @@ def test_conditioned_weights_have_the_law_of_dense_ones(sigmas_between) -> None:
     assert (4 * theirs.std(axis=0) / np.sqrt(20) < 0.3 * theirs.mean(axis=0)).all()  # sharp enough to fail
 
 
+@pytest.mark.slow
 def test_the_kernel_of_a_wide_conditioned_network_is_near_the_mean_of_dense_ones() -> None:
     """Fluctuations fall as n^-1/2, the bias as 1/n: one network of width 8192 against the mean of 12 at 512."""
     wide, narrow = kernels("conditioned", 8192, range(1), 3)[0], kernels("dense", 512, range(12), 3)

@@ -143,6 +143,7 @@ BRUTE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BRUTE)
 def test_dense_networks(case: str, assert_within: Any) -> None:
     s = setting(steps=8, **BRUTE[case])
