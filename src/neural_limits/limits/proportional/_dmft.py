@@ -22,7 +22,7 @@ from numpy import ndarray
 from ._setting import DIVERGED, Setting
 from ._triangular import lower_times_column, row_and_column, row_times_lower, symmetric_times
 
-LONG = 300  # steps from which a second thread is worth its calls
+LONG = 300  # steps from which half of the products go to a second thread; it helps as far as memory keeps up
 
 Aside = Callable[[Callable[[], Any]], Callable[[], Any]]  # begins a computation; the result when called
 

@@ -19,7 +19,7 @@ from ._setting import Setting, check_sigma
 from ._solution import DeepLinear, Found, dataset
 
 GRID = ("width_ratio", "sample_ratio", "batch_ratio", "gamma", "label_noise", "lr")
-CHUNK_BYTES = 2**23  # of order parameters solved together: large enough for few calls, small enough for the cache
+CHUNK_BYTES = 2**28  # of order parameters solved together: small products let other threads work only in large batches
 KERNEL_BYTES = 2**31  # order parameters of a grid beyond this are refused, before they fill the memory
 
 Report = Callable[[int, int], None]

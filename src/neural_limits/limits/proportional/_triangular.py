@@ -18,8 +18,11 @@ def row_times_lower(row: Float[ndarray, "B m"], lower: Float[ndarray, "B m t"]) 
     t = lower.shape[2]
     if t <= PANEL:
         return np.matmul(row[:, None], lower)[:, 0]
-    parts = [np.matmul(row[:, None, i:], lower[:, i:, i : i + PANEL])[:, 0] for i in range(0, t, PANEL)]
-    return np.concatenate(parts, axis=1)
+    result = np.zeros((len(row), t))
+    for i in range(0, lower.shape[1], PANEL):
+        panel = lower[:, i : i + PANEL, : i + PANEL]
+        result[:, : i + PANEL] += np.matmul(row[:, None, i : i + PANEL], panel)[:, 0]
+    return result
 
 
 def lower_times_column(lower: Float[ndarray, "B m t"], column: Float[ndarray, "B t"]) -> Float[ndarray, "B m"]:
