@@ -182,7 +182,8 @@ def test_a_grid_has_a_dimension_for_each_array() -> None:
     assert picked.data.backward_overlap.dims == ("backward_layer", "step", "step_b")
 
 
-def test_many_chunks_give_what_one_run_gives() -> None:
+def test_many_chunks_give_what_one_run_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neural_limits.limits.proportional._solve.CHUNK_BYTES", 2**22)
     rates, seen = np.geomspace(0.01, 0.1, 700), []
     grid = nl.limits.deep_linear(
         **{**A, "lr": rates}, steps=12, kernels=False, progress=lambda done, total: seen.append((done, total))

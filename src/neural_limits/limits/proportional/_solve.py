@@ -89,13 +89,13 @@ def _axis(name: str, values: Any) -> ndarray:
 
 
 def _in_threads(settings: Sequence[Setting], kernels: bool, progress: Report | None) -> Found:
-    """All runs, in chunks that fit a core's cache; matrix products release the interpreter's lock."""
+    """All runs, in chunks side by side; products of large batches release the interpreter's lock."""
     bytes_each = _bytes(settings[0])
     total = len(settings)
     if kernels and bytes_each * total > KERNEL_BYTES:
         size = bytes_each * total / 2**30
         raise ValueError(f"`kernels` of {total} runs would take {size:.3g} GiB; pass kernels=False for losses only.")
-    size = max(1, CHUNK_BYTES // bytes_each)
+    size = min(max(1, CHUNK_BYTES // bytes_each), -(-total // (os.cpu_count() or 1)))
     chunks = [settings[i : i + size] for i in range(0, total, size)]
 
     def one(chunk: Sequence[Setting]) -> Found:
