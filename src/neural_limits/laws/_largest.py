@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from .._checks import positive_float, positive_int
 from ._inputs import probability_array
 from ._tracy_widom import LEAST_LOWER, LEAST_UPPER, TracyWidom
+
+
+class Largest(NamedTuple):
+    """Mean and standard deviation of the largest value of a spectrum, in its unit."""
+
+    mean: float
+    sd: float
 
 
 @dataclass(frozen=True)

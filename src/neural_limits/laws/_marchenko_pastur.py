@@ -9,12 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._checks import positive_float
 from ._inputs import probability_array, real_array
+from ._law import Law
 
 BISECTIONS = 60  # halvings of [0, π]: the bracket ends below the spacing of floats near π
 
 
 @dataclass(frozen=True)
-class MarchenkoPastur:
+class MarchenkoPastur(Law):
     """Limiting eigenvalue law of X Xᵀ/n, X of shape (p, n) with iid entries of variance ``scale``.
 
     f(x) = √((b − x)(x − a)) / (2π c σ² x) on [a, b],  a, b = σ²(1 ∓ √c)²,  and an atom 1 − 1/c at 0 if c > 1.

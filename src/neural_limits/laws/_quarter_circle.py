@@ -9,11 +9,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._checks import positive_float, positive_int
 from ._inputs import real_array
+from ._law import Law
 from ._marchenko_pastur import MarchenkoPastur
 
 
 @dataclass(frozen=True)
-class QuarterCircle:
+class QuarterCircle(Law):
     """Limiting law of the min(rows, columns) singular values of a matrix with iid entries.
 
     f(s) = 2 s f_MP(s²), the square root of Marchenko-Pastur; for a square matrix of width n and entries of

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import airy
 
 from ._inputs import probability_array, real_array
+from ._law import Law
 
 NODES = 48  # Gauss-Legendre; F moves by less than 3e-14 from here to 100 nodes for s in [-10, 100]
 REACH = 16.0  # Ai(16) = 4e-20: the kernel ends there
@@ -19,7 +20,7 @@ LEAST_UPPER = 1e-280
 NEWTON_STEPS, TOLERANCE = 60, 1e-9  # quadratic: after a step of 1e-9 nothing is left to gain
 
 
-class TracyWidom:
+class TracyWidom(Law):
     """The Tracy-Widom law F₁ (β = 1), the limit of a centred and scaled largest eigenvalue of X Xᵀ, X real.
 
     F₁(s) = det(1 − B_s),  B_s(x, y) = Ai(x + y + s) on L²(0, ∞).
