@@ -35,7 +35,7 @@ def fixed_point(population: Any, ratio: float, z: complex) -> complex:
     return (companion + (1 - ratio) / z) / ratio
 
 
-@pytest.mark.parametrize("ratio", (0.25, 1.0, 3.0))
+@pytest.mark.parametrize("ratio", [0.25, 1.0, 3.0])
 def test_one_atom_is_marchenko_pastur(ratio: float) -> None:
     law, known = Silverstein(([2.0], [1.0]), ratio), MarchenkoPastur(ratio, scale=2.0)
     np.testing.assert_allclose(law.support, [known.support], rtol=1e-14, atol=1e-14)
@@ -113,7 +113,10 @@ def test_components_are_found() -> None:
     critical = 81 / (0.5 ** (1 / 3) * (1 + 100 ** (1 / 3))) ** 3
     assert len(Silverstein(TWO, critical * (1 - 1e-9)).support) == 2
     assert len(Silverstein(TWO, critical * (1 + 1e-9)).support) == 1
-    density = lambda t: np.full_like(t, 0.25)
+
+    def density(t: Any) -> Any:
+        return np.full_like(t, 0.25)
+
     for intervals, parts in ((((1.0, 5.0),), 1), (((1.0, 3.0), (30.0, 32.0)), 2)):
         law = Silverstein(density, 1e-3, intervals=intervals)
         assert len(law.support) == parts
@@ -124,11 +127,11 @@ def test_product_of_two_square_matrices() -> None:
     """A population that is itself Marchenko-Pastur: the Fuss-Catalan law, edge 27/4, moments 1, 3, 12."""
     law = Silverstein(MarchenkoPastur(1.0), 1.0)
     assert law.edge == pytest.approx(27 / 4, abs=1e-9)
-    sines = lambda angle: (np.sin(3 * angle) ** 3) / (np.sin(angle) * np.sin(2 * angle) ** 2)
     angle = np.linspace(0.05, np.pi / 3 - 0.05, 50)
+    x = np.sin(3 * angle) ** 3 / (np.sin(angle) * np.sin(2 * angle) ** 2)
     # Its density at x = sin³3φ/(sin φ sin²2φ) is sin²φ sin 2φ/(π sin²3φ).
     known = np.sin(angle) ** 2 * np.sin(2 * angle) / (np.pi * np.sin(3 * angle) ** 2)
-    np.testing.assert_allclose(law.pdf(sines(angle)), known, rtol=1e-6)
+    np.testing.assert_allclose(law.pdf(x), known, rtol=1e-6)
 
 
 def test_a_density_a_sample_and_atoms_agree() -> None:

@@ -112,8 +112,8 @@ def _nodes(density: Callable[[ndarray], ArrayLike], hulls: Intervals, mass: floa
     return values, weights * (mass / total)
 
 
-def _interval(density: Callable[[ndarray], ArrayLike], low: float, high: float, count: int) -> tuple[ndarray, ndarray]:
+def _interval(density: Callable[[ndarray], ArrayLike], low: float, high: float, count: int) -> Float[ndarray, "2 n"]:
     angle = (np.arange(count) + 0.5) * np.pi / count
     half = (high - low) / 2
     values = low + 2 * half * np.sin(angle / 2) ** 2
-    return values, np.asarray(density(values), dtype=np.float64) * (half * np.sin(angle) * np.pi / count)
+    return np.stack([values, np.asarray(density(values), np.float64) * (half * np.sin(angle) * np.pi / count)])
