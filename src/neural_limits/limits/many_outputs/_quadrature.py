@@ -24,7 +24,7 @@ def marchenko_pastur_nodes(output_ratio: float, nodes: int) -> tuple[Float[ndarr
     √min(1, κ) below it; Golub and Welsch (1969).
 
     >>> values, weights = marchenko_pastur_nodes(0.5, 16)
-    >>> values.size, round(weights[-1], 12), [round(weights @ values**p, 12) for p in (0, 1, 2)]
+    >>> values.size, float(weights[-1]), [round(float(weights @ values**p), 12) for p in (0, 1, 2)]
     (17, 0.5, [1.0, 0.5, 0.75])
     """
     ratio, nodes = positive_float("output_ratio", output_ratio), positive_int("nodes", nodes)
