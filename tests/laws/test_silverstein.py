@@ -179,7 +179,7 @@ def test_singular_values() -> None:
 def test_largest_eigenvalue(shape: tuple[int, int]) -> None:
     """Mean and scatter of the top eigenvalue over draws, within four of their errors (the next order left out)."""
     p, n = shape
-    law = Silverstein(TWO, p / n).largest(n)
+    law = Silverstein(TWO, p / n).largest(p)
     root = np.sqrt(np.repeat(TWO[0], p // 2))[:, None]
     rng = np.random.default_rng(5)
     tops = np.array([np.linalg.norm(root * rng.standard_normal(shape), 2) ** 2 / n for _ in range(60)])
@@ -230,5 +230,5 @@ def test_bad_points() -> None:
         law.quantile(1.1)
     with pytest.raises(ValueError, match="`z` must not be 0"):
         law.stieltjes(0.0)
-    with pytest.raises(ValueError, match="`columns` must be at least 1"):
+    with pytest.raises(ValueError, match="`rows` must be at least 1"):
         law.largest(0)

@@ -39,6 +39,11 @@ class LargestSingularValue:
         """E σ₁, in operator norm; it lies below the edge."""
         return TracyWidom().expectation(self._singular)
 
+    def std(self) -> float:
+        """Standard deviation of σ₁, in operator norm."""
+        mean = self.mean()
+        return float(np.sqrt(TracyWidom().expectation(lambda s: (self._singular(s) - mean) ** 2)))
+
     def quantile(self, q: ArrayLike) -> NDArray[np.float64]:
         """The level below which σ₁ stays with probability q; ValueError for q outside [1e-12, 1)."""
         return self._singular(TracyWidom().quantile(q))

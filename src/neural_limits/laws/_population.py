@@ -98,9 +98,7 @@ def _nodes(density: Callable[[ndarray], ArrayLike], hulls: Intervals, mass: floa
     """
     count, before = LEAST_NODES, np.inf
     while True:
-        values, weights = (
-            np.concatenate(part) for part in zip(*(_interval(density, *hull, count) for hull in hulls), strict=True)
-        )
+        values, weights = np.concatenate([_interval(density, *hull, count) for hull in hulls], axis=1)
         total = float(weights.sum())
         if not np.isfinite(total):
             raise ValueError("`population` must be finite inside its intervals; the density is not.")

@@ -75,12 +75,22 @@ class Plane:
     @cached_property
     def ends(self) -> Float[ndarray, "k 2"]:
         """Ends (low, high) of the bulk's components in the u plane: the roots of f(r, 0) = 1 around the atoms."""
-        reach = float(np.sqrt(self.a.sum()))
-        first = self._bisect(np.array([self.t[0] - reach]), np.array([self.t[0]]), lambda r: self.f(r) > 1)
-        last = self._bisect(np.array([self.t[-1]]), np.array([self.t[-1] + reach]), lambda r: self.f(r) < 1)
-        if self.rest == 0 and (self.t[0] > 0 or self.t[-1] < 0):  # f(0) = 1: a hard edge at x = 0
-            first, last = (0 * first, last) if self.t[0] > 0 else (first, 0 * last)
-        return np.concatenate([first, self._inner_ends(), last]).reshape(-1, 2)
+        first = self._bisect(self.t[:1] - self._reach, self.t[:1], lambda r: self.f(r) > 1)
+        if self.rest == 0 and self.t[0] > 0:  # f(0) = 1: a hard edge at x = 0
+            first = 0 * first
+        return np.concatenate([first, self._inner_ends(), [self.top]]).reshape(-1, 2)
+
+    @cached_property
+    def top(self) -> float:
+        """The last of the ends, u₊."""
+        if self.rest == 0 and self.t[-1] < 0:
+            return 0.0
+        return float(self._bisect(self.t[-1:], self.t[-1:] + self._reach, lambda r: self.f(r) < 1)[0])
+
+    @property
+    def _reach(self) -> float:
+        """How far from the outermost atoms the outer ends can lie: f ≤ Σ a/distance²."""
+        return float(np.sqrt(self.a.sum()))
 
     def _inner_ends(self) -> Float[ndarray, " k"]:
         """Both roots of f = 1 in every gap between atoms where the convex f falls below one."""
@@ -101,7 +111,7 @@ class Plane:
 
     def _bisect(self, low: ndarray, high: ndarray, above: Callable[[ndarray], ndarray]) -> ndarray:
         """Where a monotone condition turns true between ``low`` and ``high``."""
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             for _ in range(ROUNDS):
                 middle = (low + high) / 2
                 stop = above(middle)
@@ -248,7 +258,7 @@ class Plane:
 
     def _above(self, z: ndarray) -> ndarray:
         """u(z) for Im z > 0: Newton's method from far above, halving the height until z is reached."""
-        height = 4 * (1 + float(np.sqrt(self.a.sum())) + np.abs(z))
+        height = 4 * (1 + self._reach + np.abs(z))
         u = z.real + 1j * height
         while (height > z.imag).any():
             height = np.maximum(height / 2, z.imag)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from neural_limits.limits.many_outputs._quadrature import marchenko_pastur_nodes
+from neural_limits.limits.extensive_outputs._quadrature import marchenko_pastur_nodes
 
 
 @pytest.mark.parametrize("kappa", [1 / 32, 0.5, 0.999, 1.0, 1.001, 3.0])

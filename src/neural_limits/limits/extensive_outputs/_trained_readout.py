@@ -1,0 +1,195 @@
+"""Both layers trained from a small start: a Riccati flow, read off an indefinite population."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
+
+from ..._checks import positive_int
+from ...laws import Largest, LargestSingularValue, Law, Silverstein
+from ...laws._inputs import probability_array, real_array
+from ._quadrature import marchenko_pastur_nodes
+
+GROWTH = 600.0  # 2 z₊ t beyond which e^{2zt} would overflow; the edge has long reached its limit
+SCAN = 200  # singular values at which the support is looked for, 3 % to 5 % apart
+BISECTIONS, ROUNDS = 130, 60  # of r, whose range spans e^{2zt}; of Newton's method for v²
+CHUNK = 2**18  # points × nodes at a time
+
+
+class Graph(NamedTuple):
+    """u = r + iv with x(u) = y for the population s₀² T_y, that population t, and |u − t|^−2."""
+
+    r: Float[ndarray, " p"]
+    v: Float[ndarray, " p"]
+    t: Float[ndarray, "p m"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedReadout(Law):
+    """Law of the singular values of M when V and M are trained from entries N(0, s₀²/N), N = D, s₀ small.
+
+    With S = [[0, Aᵀ], [A, 0]] and Q₀ = [M₀ᵀ; V₀] the flow is of Riccati type: the share of eigenvalues of
+    M Mᵀ + VᵀV above y is that of Q₀ᵀ T_y(S) Q₀ above y,  T_y(z) = e^{2zt} − y (e^{2zt} − 1)/(2z). Q₀ is white, so
+    this is a Silverstein law of indefinite population s₀² T_y(z), z = ±a√l and 0, at ratio 1 + κ. M Mᵀ and VᵀV differ
+    by O(s₀²), so σ(M) = √(y/2) up to O(s₀²/σ): values of the order of s₀ are not described.
+
+    ``nodes`` quadrature nodes for l; between them the bulk breaks up unless they number about (2 (z₊ − z₋) t)²/4.
+    """
+
+    output_ratio: float
+    teacher: float
+    time: float
+    init_scale: float
+    nodes: int
+
+    @property
+    def atom(self) -> float:
+        """Mass at zero: none."""
+        return 0.0
+
+    @property
+    def ratio(self) -> float:
+        """1 + κ: rows of Q₀ to its columns."""
+        return 1 + self.output_ratio
+
+    @cached_property
+    def _rates(self) -> tuple[Float[ndarray, " m"], Float[ndarray, " m"]]:
+        """Eigenvalues z of S, positive ones first, and their weights."""
+        values, weights = marchenko_pastur_nodes(self.output_ratio, self.nodes)
+        z, w = self.teacher * np.sqrt(values[: self.nodes]), weights[: self.nodes]
+        idle = abs(1 - self.output_ratio)
+        return np.concatenate([z, -z, [0.0]]), np.concatenate([w, w, [idle]]) / self.ratio
+
+    @cached_property
+    def _growth(self) -> tuple[Float[ndarray, " m"], Float[ndarray, " m"]]:
+        """s₀² e^{2zt} and s₀² (e^{2zt} − 1)/(2z): the population is the first − y times the second."""
+        z, square = self._rates[0], self.init_scale**2
+        time = min(self.time, GROWTH / (2 * z.max()))
+        lifted = np.expm1(2 * z * time)
+        return square * (lifted + 1), square * np.divide(lifted, 2 * z, out=np.full_like(z, time), where=z != 0)
+
+    def _at(self, y: float) -> Silverstein:
+        start, slope = self._growth
+        return Silverstein((start - y * slope, self._rates[1]), self.ratio, indefinite=True)
+
+    @cached_property
+    def edge(self) -> float:
+        """Upper edge: the y with x₊(s₀² T_y) = y, as a singular value √(y/2)."""
+        excess = lambda log_y: np.arcsinh(self._at(np.exp(log_y)).edge * np.exp(-log_y) - 1)  # noqa: E731
+        z, time = float(self._rates[0].max()), self.time
+        # Above 2z₊/(1 − e^{−2z₊t}) the whole population is negative.
+        beyond = 2 * z / -np.expm1(-2 * z * time) if time > 0 else np.inf
+        low, high = 1e-6 * self.init_scale**2, 1.01 * min(self._at(0.0).edge, beyond)
+        return float(np.sqrt(np.exp(brentq(excess, np.log(low), np.log(high), xtol=1e-13)) / 2))
+
+    @cached_property
+    def support(self) -> tuple[tuple[float, float], ...]:
+        """(low, high) of every component, from left to right, found on ``SCAN`` points and refined to 1e-9.
+
+        Components or gaps narrower than the scan's spacing are not seen; below a tenth of s₀ it is not looked.
+        """
+        grid = np.geomspace(self.init_scale / 10, self.edge, SCAN)
+        inside = np.append(self.pdf(grid[:-1]) > 0, True)
+        turns = np.flatnonzero(np.diff(inside.astype(int)))
+        low, high, rising = grid[turns], grid[turns + 1], ~inside[turns]
+        while (high - low > 1e-9 * high).any():
+            middle = (low + high) / 2
+            past = (self.pdf(middle) > 0) == rising
+            low, high = np.where(past, low, middle), np.where(past, middle, high)
+        ends = [*([0.0] if inside[0] else []), *((low + high) / 2).tolist(), self.edge]
+        return tuple(zip(ends[::2], ends[1::2], strict=True))
+
+    def pdf(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Density at x, per unit singular value; 0 outside the support. ValueError for NaN.
+
+        4x (1/π) Im[−1/u + c Σ w (∂t/∂y)/(u − t)] at y = 2x²: how the mass above y falls, the population moving too.
+        """
+        return self._map(self._density, x, above=0.0)
+
+    def cdf(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Mass at or below x. ValueError for NaN."""
+        return self._map(self._below, x, above=1.0)
+
+    def quantile(self, q: ArrayLike) -> NDArray[np.float64]:
+        """Smallest x with cdf(x) ≥ q, to 1e-12 of the edge; ValueError for q outside [0, 1]."""
+        q = probability_array("q", q)
+        low, high = np.zeros(q.shape), np.full(q.shape, self.edge)
+        for _ in range(40):
+            middle = (low + high) / 2
+            short = self.cdf(middle) < q
+            low, high = np.where(short, middle, low), np.where(short, high, middle)
+        return high[()]
+
+    def largest(self, rows: int) -> Largest:
+        """Mean and standard deviation of the top singular value at N = ``rows``.
+
+        The top y solves λ₁(T_y) = y, λ₁ = x₊(y) + s S: y₁ = y + s S/(1 − x₊′(y)), S Tracy-Widom (β = 1).
+        """
+        y, step = 2 * self.edge**2, 1e-5
+        slope = (self._at(y * (1 + step)).edge - self._at(y * (1 - step)).edge) / (2 * step * y)
+        scale = self._at(y).edge_scale(round(positive_int("rows", rows) * self.ratio)) / (1 - slope)
+        top = LargestSingularValue(self.edge, scale / (4 * self.edge))
+        return Largest(top.mean(), top.std())
+
+    def _map(self, function, x: ArrayLike, above: float) -> NDArray[np.float64]:  # type: ignore[no-untyped-def]
+        """``function`` of the graph at the points inside (0, edge); 0 below, ``above`` above."""
+        x = real_array("x", x)
+        value = np.where(x >= self.edge, above, 0.0)
+        inside = np.flatnonzero((x > 0) & (x < self.edge))
+        size = max(1, CHUNK // len(self._rates[0]))
+        for i in range(0, len(inside), size):
+            part = inside[i : i + size]
+            value.flat[part] = function(x.flat[part], self._graph(2 * x.flat[part] ** 2))
+        return value[()]
+
+    def _density(self, x: ndarray, graph: Graph) -> ndarray:
+        r, v, t = graph
+        weights = self.ratio * self._rates[1] * self._growth[1]
+        square = (r[:, None] - t) ** 2 + (v * v)[:, None]
+        return np.asarray(4 * x * v / np.pi * (1 / (r * r + v * v) + (1 / square) @ weights))
+
+    def _below(self, x: ndarray, graph: Graph) -> ndarray:
+        r, v, t = graph
+        w, d = self._rates[1], r[:, None] - t
+        angle = np.arctan2(v, r)
+        angles = (angle[:, None] - np.arctan2(v[:, None], d)) @ w
+        pole = v * ((t / (d * d + (v * v)[:, None])) @ w)
+        return np.clip(1 + (-angle + self.ratio * (angles + pole)) / np.pi, 0.0, 1.0)
+
+    def _graph(self, y: Float[ndarray, " p"]) -> Graph:
+        """The graph over r where x = y, one population each: x rises with r, so bisection finds it."""
+        start, slope = self._growth
+        t = start - y[:, None] * slope
+        a = self.ratio * self._rates[1] * t * t
+        reach = np.sqrt(a.sum(1))
+        low, high = t.min(1) - reach - y, t.max(1) + reach + y
+        for _ in range(BISECTIONS):
+            r = (low + high) / 2
+            square = _height(r, t, a)
+            d = r[:, None] - t
+            x = r * (1 + self.ratio * ((t * d / (d * d + square[:, None])) @ self._rates[1]))
+            x += self.ratio * square * ((t / (d * d + square[:, None])) @ self._rates[1])
+            low, high = np.where(x > y, low, r), np.where(x > y, r, high)
+        return Graph(r, np.sqrt(square), t)
+
+
+def _height(r: ndarray, t: ndarray, a: ndarray) -> ndarray:
+    """v² of the graph over r, a row each; Newton's method on 1/f, as in one population's plane."""
+    square = (r[:, None] - t) ** 2
+    y = np.maximum((a - square).max(1), 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for _ in range(ROUNDS):
+            q = 1 / (square + y[:, None])
+            f = np.einsum("pm,pm->p", q, a)
+            step = f * (f - 1) / np.einsum("pm,pm,pm->p", q, q, a)
+            y = np.where(step > 0, y + step, y)
+            if not (step > 1e-14 * y).any():
+                break
+    return y
