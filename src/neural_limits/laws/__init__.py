@@ -9,3 +9,4 @@ from ._quarter_circle import QuarterCircle as QuarterCircle
 from ._silverstein import Silverstein as Silverstein
 from ._singular_values import SingularValues as SingularValues
 from ._tracy_widom import TracyWidom as TracyWidom
+from ._variance_profile import VarianceProfile as VarianceProfile

@@ -1,0 +1,68 @@
+"""A density between two edges as a cosine series, integrated term by term."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from scipy.fft import dct
+
+NODES, MOST_NODES = 64, 4096  # doubled until the series has converged
+CONVERGED = 1e-12  # the last quarter of a series, relative to its mean
+
+
+@dataclass(frozen=True, eq=False)
+class DensitySeries:
+    """f(s) ds = Σ cₖ cos(k θ) dθ on s = middle − half cos θ, even and smooth in θ where f has edges like a root's.
+
+    Where the component reaches zero it is the upper half of an even density on [−high, high].
+    """
+
+    low: float
+    high: float
+    coefficients: Float[ndarray, " k"]
+
+    @property
+    def mass(self) -> float:
+        """∫ f over the component."""
+        return float(np.pi * self.coefficients[0] / (2 if self.low == 0 else 1))
+
+    def below(self, s: Float[ndarray, " p"]) -> Float[ndarray, " p"]:
+        """∫ f up to s, clipped to the component."""
+        start = -self.high if self.low == 0 else self.low
+        s = np.clip(s, self.low, self.high)
+        angle = 2 * np.arctan2(np.sqrt(s - start), np.sqrt(self.high - s))
+        k = np.arange(1, self.coefficients.size)
+        mass = self.coefficients[0] * angle + np.sin(np.outer(angle, k)) @ (self.coefficients[1:] / k)
+        return np.clip(mass - (self.mass if self.low == 0 else 0.0), 0.0, self.mass)
+
+
+def density_series(
+    density: Callable[[Float[ndarray, " p"]], Float[ndarray, " p"]], low: float, high: float
+) -> DensitySeries:
+    """The series of a component, from the density at midpoints in θ; a bulk from 0 is even about it."""
+    middle, half = (0.0, high) if low == 0 else ((low + high) / 2, (high - low) / 2)
+    nodes = NODES
+    while True:
+        angles = np.pi * (np.arange(nodes) + 0.5) / nodes
+        heights = _at(density, np.abs(middle - half * np.cos(angles)), even=low == 0) * half * np.sin(angles)
+        coefficients = dct(heights, type=2) / nodes
+        coefficients[0] /= 2
+        tail = np.abs(coefficients[-nodes // 4 :]).max()
+        if tail < CONVERGED * coefficients[0] or nodes >= MOST_NODES:
+            kept = np.nonzero(np.abs(coefficients) > CONVERGED * 1e-3 * coefficients[0])[0].max() + 1
+            return DensitySeries(low, high, coefficients[:kept])
+        nodes *= 2
+
+
+def _at(
+    density: Callable[[Float[ndarray, " p"]], Float[ndarray, " p"]], s: Float[ndarray, " p"], *, even: bool
+) -> Float[ndarray, " p"]:
+    """The density at points that mirror each other where it is even: half of the work."""
+    if not even:
+        return density(s)
+    upper = density(s[: s.size // 2])
+    return np.concatenate([upper, upper[::-1]])
