@@ -1,0 +1,87 @@
+"""Many outputs, fixed readout, finitely many samples with label noise: the hidden matrix after k steps."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray
+from scipy.special import xlog1py
+
+from ...laws import VarianceProfile
+from ._quadrature import marchenko_pastur_nodes
+
+NODES, MOST_NODES = 32, 256  # for each law's bulk, doubled until the edge has settled
+SETTLED = 1e-9  # relative
+
+
+class FiniteSampleLaw(NamedTuple):
+    """The law of the singular values, the ``nodes`` of each quadrature, and how far half as many put the edge."""
+
+    law: VarianceProfile
+    nodes: int
+    edge_change: float
+
+
+def largest_rate(output_ratio: float, sample_ratio: float) -> float:
+    """The learning rate 2/(l₊ μ₊) above which gradient descent diverges: l₊ = (1 + √κ)², μ₊ = (1 + √ψ)²."""
+    return 2 / ((1 + output_ratio**0.5) * (1 + sample_ratio**-0.5)) ** 2
+
+
+def finite_sample_law(
+    output_ratio: float,
+    width_ratio: float,
+    sample_ratio: float,
+    lr: float,
+    steps: int,
+    teacher: float,
+    sigma_w: float,
+    label_noise: float,
+    nodes: int = NODES,
+) -> FiniteSampleLaw:
+    """The law of M (N × D) after k steps M ← M − η Vᵀ(V M Ŝ − Y Xᵀ/P),  Ŝ = X Xᵀ/P,  Y = A X + E.
+
+    s(l, μ) = σ² F² + G² l (μ² a² + μ σ_ε² ψ),  F = (1 − η l μ)ᵏ,  G = (1 − F)/(l μ),  ψ = D/P.
+
+    V (C × N, entries of variance 1/N), the start M (variance σ²/D), the teacher A (C × D, variance a²/D), the noise
+    E (σ_ε²) and the white inputs X (D × P) are Gaussian and independent; in the eigenbases of VᵀV and Ŝ the entries
+    of M are then independent, of variance s(l, μ)/D. ``output_ratio`` κ = C/N, ``width_ratio`` c = N/D,
+    ``sample_ratio`` 1/ψ = P/D (infinite: population gradients), ``lr`` η below `largest_rate`, ``steps`` k,
+    ``teacher`` a, ``sigma_w`` σ, ``label_noise`` σ_ε. ``nodes`` are doubled, up to 256, until the edge moves by less
+    than 1e-9 of itself. Cost: about a second.
+    """
+    noise = label_noise**2 / sample_ratio
+
+    def law(nodes: int) -> VarianceProfile:
+        l, rows = marchenko_pastur_nodes(output_ratio, nodes)
+        mu, columns = _data_nodes(sample_ratio, nodes)
+        rest, gain = _propagators(lr * np.outer(l, mu), steps)
+        signal = (lr * gain) ** 2 * l[:, None] * (mu**2 * teacher**2 + mu * noise)
+        return VarianceProfile(sigma_w**2 * rest**2 + signal, rows, columns, width_ratio)
+
+    coarse = law(nodes)
+    while True:
+        nodes *= 2
+        fine = law(nodes)
+        change = abs(fine.edge - coarse.edge)
+        if change < SETTLED * fine.edge or nodes >= MOST_NODES:
+            return FiniteSampleLaw(fine, nodes, change)
+        coarse = fine
+
+
+def _data_nodes(sample_ratio: float, nodes: int) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"]]:
+    """Nodes and weights for the eigenvalues μ of X Xᵀ/P: those of Xᵀ/√D in the place of V, times ψ."""
+    if np.isinf(sample_ratio):
+        return np.ones(1), np.ones(1)
+    values, weights = marchenko_pastur_nodes(sample_ratio, nodes)
+    return values / sample_ratio, weights
+
+
+def _propagators(x: Float[ndarray, "l mu"], steps: int) -> tuple[Float[ndarray, "l mu"], Float[ndarray, "l mu"]]:
+    """(1 − x)ᵏ and (1 − (1 − x)ᵏ)/x, → k at 0, without cancellation near 0 nor, for even k, near 2."""
+    power = xlog1py(steps, np.where(x < 1, -x, x - 2))  # k log|1 − x|
+    odd = (x > 1) & (steps % 2 == 1)
+    lost = np.where(odd, 1 + np.exp(power), -np.expm1(power))
+    gain = np.divide(lost, x, out=np.full_like(x, steps), where=x > 0)
+    return np.where(odd, -1, 1) * np.exp(power), gain
