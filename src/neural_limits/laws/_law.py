@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-
 class Law(ABC):
     """A law on the real line: ``pdf`` (of its continuous part), ``cdf``, ``quantile``, ``rvs``."""
 

@@ -16,6 +16,7 @@ from ._density_series import DensitySeries, density_series
 from ._dyson import DysonEquation, factored
 from ._inputs import probability_array, real_array
 from ._largest import Largest
+from ._law import Law
 from ._tracy_widom import TracyWidom
 
 MASS = 1e-6  # components and atom must add up to one this closely
@@ -24,7 +25,7 @@ BISECTIONS = 60
 
 
 @dataclass(frozen=True, eq=False)
-class VarianceProfile:
+class VarianceProfile(Law):
     """Limiting law of the N singular values of an N × D matrix, entries independent of variance s(l, μ)/D.
 
     m(s) = ∫ g dH,  g(l) = 1/(z − ∫ s ĝ dν(μ)),  ĝ(μ) = 1/(z − c ∫ s g dH(l));  f(s) = −(2/π) Im m(s + i0).

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
-from numpy import ndarray
-from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
-from ..._checks import positive_float, positive_int
-from ...laws import Largest, LargestSingularValue, Law, Silverstein, SingularValues
-from ...laws._inputs import probability_array, real_array
+from ..._checks import positive_float
+from ...laws import SingularValues
 from ._population import flow, population_law
-from ._quadrature import marchenko_pastur_nodes
 from ._solution import ManyOutputs, solution
+from ._trained_readout import TrainedReadout
 
 SMALL = 0.1  # largest init_scale/√a of a trained readout; see ``many_outputs_flow``
-GROWTH = 600.0  # 2 z₊ t beyond which nothing moves any more, and exp would overflow
-SCAN = 160  # singular values at which the support of a trained readout is looked for
 
 
 def many_outputs_flow(
@@ -51,16 +42,13 @@ def many_outputs_flow(
     """
     setting = FlowSetting(output_ratio, teacher, time, train_readout, init_scale, width_ratio)
     if setting.train_readout:
-        return solution(setting, 1.0, lambda nodes: TrainedReadout(setting, nodes))
-    shrink = flow(setting.time)
-
-    def law(nodes: int) -> SingularValues:
-        return SingularValues(
-            population_law(
-                setting.output_ratio, setting.width_ratio, shrink, setting.time, setting.teacher, setting.init_scale, nodes
-            )
+        trained = lambda nodes: TrainedReadout(  # noqa: E731
+            setting.output_ratio, setting.teacher, setting.time, setting.init_scale, nodes
         )
-
+        return solution(setting, 1.0, trained, ends=lambda law: ((law.edge,),))
+    scales = {"teacher": setting.teacher, "sigma": setting.init_scale}
+    ratios, shrink, slope = (setting.output_ratio, setting.width_ratio), flow(setting.time), setting.time
+    law = lambda nodes: SingularValues(population_law(*ratios, shrink, slope, **scales, nodes=nodes))  # noqa: E731
     return solution(setting, setting.width_ratio, law)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray
@@ -11,22 +9,6 @@ from scipy.special import xlog1py
 
 from ...laws import VarianceProfile
 from ._quadrature import marchenko_pastur_nodes
-
-NODES, MOST_NODES = 32, 256  # for each law's bulk, doubled until the edge has settled
-SETTLED = 1e-9  # relative
-
-
-class FiniteSampleLaw(NamedTuple):
-    """The law of the singular values, the ``nodes`` of each quadrature, and how far half as many put the edge."""
-
-    law: VarianceProfile
-    nodes: int
-    edge_change: float
-
-
-def largest_rate(output_ratio: float, sample_ratio: float) -> float:
-    """The learning rate 2/(l₊ μ₊) above which gradient descent diverges: l₊ = (1 + √κ)², μ₊ = (1 + √ψ)²."""
-    return 2 / ((1 + output_ratio**0.5) * (1 + sample_ratio**-0.5)) ** 2
 
 
 def finite_sample_law(
@@ -36,10 +18,10 @@ def finite_sample_law(
     lr: float,
     steps: int,
     teacher: float,
-    sigma_w: float,
+    sigma: float,
     label_noise: float,
-    nodes: int = NODES,
-) -> FiniteSampleLaw:
+    nodes: int,
+) -> VarianceProfile:
     """The law of M (N × D) after k steps M ← M − η Vᵀ(V M Ŝ − Y Xᵀ/P),  Ŝ = X Xᵀ/P,  Y = A X + E.
 
     s(l, μ) = σ² F² + G² l (μ² a² + μ σ_ε² ψ),  F = (1 − η l μ)ᵏ,  G = (1 − F)/(l μ),  ψ = D/P.
@@ -51,23 +33,11 @@ def finite_sample_law(
     ``teacher`` a, ``sigma_w`` σ, ``label_noise`` σ_ε. ``nodes`` are doubled, up to 256, until the edge moves by less
     than 1e-9 of itself. Cost: about a second.
     """
-    noise = label_noise**2 / sample_ratio
-
-    def law(nodes: int) -> VarianceProfile:
-        l, rows = marchenko_pastur_nodes(output_ratio, nodes)
-        mu, columns = _data_nodes(sample_ratio, nodes)
-        rest, gain = _propagators(lr * np.outer(l, mu), steps)
-        signal = (lr * gain) ** 2 * l[:, None] * (mu**2 * teacher**2 + mu * noise)
-        return VarianceProfile(sigma_w**2 * rest**2 + signal, rows, columns, width_ratio)
-
-    coarse = law(nodes)
-    while True:
-        nodes *= 2
-        fine = law(nodes)
-        change = abs(fine.edge - coarse.edge)
-        if change < SETTLED * fine.edge or nodes >= MOST_NODES:
-            return FiniteSampleLaw(fine, nodes, change)
-        coarse = fine
+    l, rows = marchenko_pastur_nodes(output_ratio, nodes)
+    mu, columns = _data_nodes(sample_ratio, nodes)
+    rest, gain = _propagators(lr * np.outer(l, mu), steps)
+    signal = (lr * gain) ** 2 * l[:, None] * (mu**2 * teacher**2 + mu * label_noise**2 / sample_ratio)
+    return VarianceProfile(sigma**2 * rest**2 + signal, rows, columns, width_ratio)
 
 
 def _data_nodes(sample_ratio: float, nodes: int) -> tuple[Float[ndarray, " n"], Float[ndarray, " n"]]:

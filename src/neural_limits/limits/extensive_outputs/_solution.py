@@ -104,23 +104,22 @@ class ManyOutputs(Law):
         )
 
 
-def converged(law_at: Callable[[int], Any]) -> tuple[Any, float]:
-    """The law at enough quadrature nodes, and by how much its support's ends moved in the last doubling."""
-    nodes, law = LEAST_NODES, law_at(LEAST_NODES)
-    while True:
+def solution(
+    setting: Any,
+    width_ratio: float,
+    law_at: Callable[[int], Any],
+    ends: Callable[[Any], tuple[tuple[float, ...], ...]] = lambda law: law.support,
+    most: int = MOST_NODES,
+) -> ManyOutputs:
+    """The law at as many nodes as its support's ends need, with its error and status."""
+    nodes, law, moved = LEAST_NODES, law_at(LEAST_NODES), np.inf
+    while nodes < most and not moved <= TRUNCATION * law.edge:
         nodes *= 2
         finer = law_at(nodes)
-        same = len(finer.support) == len(law.support)
-        moved = float(np.abs(np.subtract(finer.support, law.support)).max()) if same else float("inf")
-        if moved <= TRUNCATION * finer.edge or nodes >= MOST_NODES:
-            return finer, moved
+        same = len(ends(finer)) == len(ends(law))
+        moved = float(np.abs(np.subtract(ends(finer), ends(law))).max()) if same else np.inf
         law = finer
-
-
-def solution(setting: Any, width_ratio: float, law_at: Callable[[int], Any]) -> ManyOutputs:
-    """The law at enough nodes with its error and status."""
-    law, moved = converged(law_at)
     if moved <= TRUNCATION * law.edge:
         return ManyOutputs(setting, law, width_ratio, moved)
-    message = f"edges move by {moved:.1e} at {MOST_NODES} quadrature nodes; fewer steps or a smaller `lr` need fewer."
+    message = f"the support moves by {moved:.1e} at {nodes} quadrature nodes; take fewer steps or a smaller rate."
     return ManyOutputs(setting, law, width_ratio, moved, "no_convergence", message)

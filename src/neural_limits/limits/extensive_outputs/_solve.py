@@ -8,6 +8,8 @@ from ._samples import finite_sample_law
 from ._setting import Setting
 from ._solution import ManyOutputs, solution
 
+MOST_SAMPLE_NODES = 256  # a side; a law of 256 x 256 nodes takes a second
+
 
 def many_outputs(
     output_ratio: float,
@@ -38,22 +40,14 @@ def many_outputs(
     >>> round(limit.edge, 6), [round(number, 3) for number in limit.largest(width=1024)]
     (4.434658, [4.413, 0.023])
     """
-    setting = Setting(
-        output_ratio, width_ratio, lr, steps, teacher, sigma_w, sample_ratio, label_noise, gamma
-    )  # fmt: skip
-    a, noise = setting.gamma * setting.teacher, setting.gamma * setting.label_noise
+    setting = Setting(output_ratio, width_ratio, lr, steps, teacher, sigma_w, sample_ratio, label_noise, gamma)
+    scales = {"teacher": setting.gamma * setting.teacher, "sigma": setting.sigma_w}
     if setting.sample_ratio is not None:
-        finite = lambda nodes: finite_sample_law(  # noqa: E731
-            setting.output_ratio, setting.width_ratio, setting.sample_ratio, setting.lr, setting.steps, a,
-            setting.sigma_w, noise, nodes,
-        )  # fmt: skip
-        return solution(setting, setting.width_ratio, finite)
+        noise = setting.gamma * setting.label_noise
+        shared = (setting.output_ratio, setting.width_ratio, setting.sample_ratio, setting.lr, setting.steps)
+        finite = lambda nodes: finite_sample_law(*shared, **scales, label_noise=noise, nodes=nodes)  # noqa: E731
+        return solution(setting, setting.width_ratio, finite, ends=lambda law: ((law.edge,),), most=MOST_SAMPLE_NODES)
     shrink, slope = descent(setting.lr, setting.steps), setting.lr * setting.steps
-
-    def law(nodes: int) -> SingularValues:
-        eigenvalues = population_law(
-            setting.output_ratio, setting.width_ratio, shrink, slope, a, setting.sigma_w, nodes
-        )  # fmt: skip
-        return SingularValues(eigenvalues)
-
-    return solution(setting, setting.width_ratio, law)
+    ratios = setting.output_ratio, setting.width_ratio
+    whole = lambda nodes: SingularValues(population_law(*ratios, shrink, slope, **scales, nodes=nodes))  # noqa: E731
+    return solution(setting, setting.width_ratio, whole)

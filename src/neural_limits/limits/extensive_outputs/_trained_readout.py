@@ -15,7 +15,7 @@ from scipy.optimize import brentq
 from ..._checks import positive_int
 from ...laws import Largest, LargestSingularValue, Law, Silverstein
 from ...laws._inputs import probability_array, real_array
-from ._quadrature import marchenko_pastur_nodes
+from ._quadrature import endpoint_nodes
 
 GROWTH = 600.0  # 2 z₊ t beyond which e^{2zt} would overflow; the edge has long reached its limit
 SCAN = 200  # singular values at which the support is looked for, 3 % to 5 % apart
@@ -62,8 +62,8 @@ class TrainedReadout(Law):
     @cached_property
     def _rates(self) -> tuple[Float[ndarray, " m"], Float[ndarray, " m"]]:
         """Eigenvalues z of S, positive ones first, and their weights."""
-        values, weights = marchenko_pastur_nodes(self.output_ratio, self.nodes)
-        z, w = self.teacher * np.sqrt(values[: self.nodes]), weights[: self.nodes]
+        roots, w = endpoint_nodes(self.output_ratio, self.nodes)
+        z = self.teacher * roots
         idle = abs(1 - self.output_ratio)
         return np.concatenate([z, -z, [0.0]]), np.concatenate([w, w, [idle]]) / self.ratio
 
