@@ -37,19 +37,25 @@ def many_outputs_flow(
 
     >>> round(many_outputs_flow(output_ratio=0.5, teacher=3.0, time=2.0).edge, 6)
     4.32168
-    >>> many_outputs_flow(output_ratio=0.5, teacher=3.0, time=1.5, train_readout=True, init_scale=0.01).edge.round(4)
-    2.2376
+    >>> trained = many_outputs_flow(output_ratio=0.5, teacher=3.0, time=1.5, train_readout=True, init_scale=0.01)
+    >>> round(trained.edge, 6)
+    2.237602
     """
     setting = FlowSetting(output_ratio, teacher, time, train_readout, init_scale, width_ratio)
+    ratio, a, time = setting.output_ratio, setting.teacher, setting.time
     if setting.train_readout:
-        trained = lambda nodes: TrainedReadout(  # noqa: E731
-            setting.output_ratio, setting.teacher, setting.time, setting.init_scale, nodes
-        )
+
+        def trained(nodes: int) -> TrainedReadout:
+            return TrainedReadout(ratio, a, time, setting.init_scale, nodes)
+
         return solution(setting, 1.0, trained, ends=lambda law: ((law.edge,),))
-    scales = {"teacher": setting.teacher, "sigma": setting.init_scale}
-    ratios, shrink, slope = (setting.output_ratio, setting.width_ratio), flow(setting.time), setting.time
-    law = lambda nodes: SingularValues(population_law(*ratios, shrink, slope, **scales, nodes=nodes))  # noqa: E731
-    return solution(setting, setting.width_ratio, law)
+
+    def fixed(nodes: int) -> SingularValues:
+        return SingularValues(
+            population_law(ratio, setting.width_ratio, flow(time), time, a, setting.init_scale, nodes)
+        )
+
+    return solution(setting, setting.width_ratio, fixed)
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,8 @@ def few_outputs_outlier(
 
     In operator norm, as the weights of ``many_outputs``. Source: Baik, Ben Arous and Péché (2005), after l → 1.
 
-    >>> few_outputs_outlier(lr=0.2, steps=30, teacher=3.0)
-    3.1793...
+    >>> round(few_outputs_outlier(lr=0.2, steps=30, teacher=3.0), 6)
+    3.178534
     """
     one = np.ones(1)
     spike = float(population_variance(one, descent(lr, steps), lr * steps, teacher, sigma_w)[0])

@@ -29,9 +29,8 @@ def finite_sample_law(
     V (C × N, entries of variance 1/N), the start M (variance σ²/D), the teacher A (C × D, variance a²/D), the noise
     E (σ_ε²) and the white inputs X (D × P) are Gaussian and independent; in the eigenbases of VᵀV and Ŝ the entries
     of M are then independent, of variance s(l, μ)/D. ``output_ratio`` κ = C/N, ``width_ratio`` c = N/D,
-    ``sample_ratio`` 1/ψ = P/D (infinite: population gradients), ``lr`` η below `largest_rate`, ``steps`` k,
-    ``teacher`` a, ``sigma_w`` σ, ``label_noise`` σ_ε. ``nodes`` are doubled, up to 256, until the edge moves by less
-    than 1e-9 of itself. Cost: about a second.
+    ``sample_ratio`` 1/ψ = P/D (infinite: population gradients), ``lr`` η, ``steps`` k, ``teacher`` a, ``sigma`` σ,
+    ``label_noise`` σ_ε; ``nodes`` for each of l and μ.
     """
     l, rows = marchenko_pastur_nodes(output_ratio, nodes)
     mu, columns = _data_nodes(sample_ratio, nodes)

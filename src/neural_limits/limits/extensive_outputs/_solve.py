@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...laws import SingularValues
+from ...laws import SingularValues, VarianceProfile
 from ._population import descent, population_law
 from ._samples import finite_sample_law
 from ._setting import Setting
@@ -41,13 +41,24 @@ def many_outputs(
     (4.434658, [4.413, 0.023])
     """
     setting = Setting(output_ratio, width_ratio, lr, steps, teacher, sigma_w, sample_ratio, label_noise, gamma)
-    scales = {"teacher": setting.gamma * setting.teacher, "sigma": setting.sigma_w}
-    if setting.sample_ratio is not None:
-        noise = setting.gamma * setting.label_noise
-        shared = (setting.output_ratio, setting.width_ratio, setting.sample_ratio, setting.lr, setting.steps)
-        finite = lambda nodes: finite_sample_law(*shared, **scales, label_noise=noise, nodes=nodes)  # noqa: E731
-        return solution(setting, setting.width_ratio, finite, ends=lambda law: ((law.edge,),), most=MOST_SAMPLE_NODES)
-    shrink, slope = descent(setting.lr, setting.steps), setting.lr * setting.steps
-    ratios = setting.output_ratio, setting.width_ratio
-    whole = lambda nodes: SingularValues(population_law(*ratios, shrink, slope, **scales, nodes=nodes))  # noqa: E731
-    return solution(setting, setting.width_ratio, whole)
+    ratios, teacher = (setting.output_ratio, setting.width_ratio), setting.gamma * setting.teacher
+    if setting.sample_ratio is None:
+        shrink, slope = descent(setting.lr, setting.steps), setting.lr * setting.steps
+
+        def whole(nodes: int) -> SingularValues:
+            return SingularValues(population_law(*ratios, shrink, slope, teacher, setting.sigma_w, nodes))
+
+        return solution(setting, setting.width_ratio, whole)
+    run = (
+        setting.sample_ratio,
+        setting.lr,
+        setting.steps,
+        teacher,
+        setting.sigma_w,
+        setting.gamma * setting.label_noise,
+    )
+
+    def finite(nodes: int) -> VarianceProfile:
+        return finite_sample_law(*ratios, *run, nodes)
+
+    return solution(setting, setting.width_ratio, finite, ends=lambda law: ((law.edge,),), most=MOST_SAMPLE_NODES)
