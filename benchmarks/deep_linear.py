@@ -44,19 +44,19 @@ def main(quick: bool) -> None:
     lines.append("| seconds | " + " | ".join(f"{wall:.3g}" for wall, _ in singles) + " |")
     lines.append("| CPU seconds | " + " | ".join(f"{cpu:.3g}" for _, cpu in singles) + " |")
     wall, cpu = best(lambda: solve(depth=5, steps=100))
-    lines += ["", f"notebook problem: {wall:.3f} s, {cpu:.3f} CPU-seconds: {NOTEBOOK_SECONDS / cpu:.0f} times less CPU"]
+    lines += ["", f"- notebook problem: {wall:.3f} s, {cpu:.3f} CPU-seconds: {NOTEBOOK_SECONDS / cpu:.0f} times less CPU"]
     rates = np.geomspace(0.01, 1.0, 24 if quick else 240)
     wall, cpu = best(
         lambda: solve(lr=rates, width_ratio=2.0 ** np.arange(-2, 7), label_noise=0.0, steps=50, kernels=False)
     )
-    lines.append(f"grid of {9 * len(rates)} runs: {wall:.2f} s, {cpu:.2f} CPU-seconds")
+    lines.append(f"- grid of {9 * len(rates)} runs: {wall:.2f} s, {cpu:.2f} CPU-seconds")
     sol = solve(steps=100)
     spectra = {
         "weight outliers after 60 updates": best(lambda: sol.outliers(60))[0],
         "leading NTK mode after 60 updates": best(lambda: sol.ntk_top(60))[0],
         "leading NTK mode after 99 updates": best(lambda: sol.ntk_top(99))[0],
     }
-    lines += [f"{name}: {seconds:.3f} s" for name, seconds in spectra.items()]
+    lines += [f"- {name}: {seconds:.3f} s" for name, seconds in spectra.items()]
     write("deep-linear-quick" if quick else "deep-linear", lines)
     if not quick:
         figure = Figure(figsize=(5, 3.6), layout="constrained")
