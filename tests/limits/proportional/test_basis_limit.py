@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import count, repeat
 from typing import Any
 
 import numpy as np
@@ -95,41 +97,19 @@ def test_covariances_at_the_start(reference: Any) -> None:
     assert values["C_c"][0] == pytest.approx(0.25 * values["C_q"] + 0.25**4 / 4)
 
 
-def dense_losses(s: Setting, d: int, seed: int) -> np.ndarray:
-    """Train and test loss (2, steps + 1) of a dense network with the unscaled weights, gradients by the chain rule."""
+def drawn(s: Setting, d: int, seed: int) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, Iterable[Any]]:
+    """The start of a dense network: weights, readout, teacher, and its batches."""
     rng = np.random.default_rng(seed)
     n, samples = round(s.width_ratio * d), round((s.batch_ratio or s.sample_ratio) * d)
-    sizes = [d, *[n] * s.depth]
-    weights = [
-        sd * rng.standard_normal(shape) for sd, shape in zip(s.sigma, zip(sizes[1:], sizes, strict=False), strict=False)
-    ]
+    weights = [sd * rng.standard_normal((n, p)) for sd, p in zip(s.sigma, [d, *[n] * (s.depth - 1)], strict=False)]
     readout, teacher = s.sigma[-1] * rng.standard_normal(n), rng.standard_normal(d)
     teacher *= np.sqrt(d) / np.linalg.norm(teacher)
-    if s.parametrization == "mup":
-        scale, rate = np.sqrt(d) / (s.gamma * n), s.lr * s.gamma**2 * n
-    else:
-        scale, rate = 1 / (s.gamma * np.sqrt(n)), s.lr * s.gamma**2 * d
-    losses, x = [], None
-    for _ in range(s.steps + 1):
-        if x is None or s.online:
-            x, noise = rng.standard_normal((samples, d)), rng.standard_normal(samples)
-            y = x @ teacher / np.sqrt(d) + s.label_noise * noise * np.sqrt(samples) / np.linalg.norm(noise)
-        h = [x]
-        for width, weight in zip(sizes, weights, strict=False):
-            h.append(h[-1] @ weight.T / np.sqrt(width))
-        error = scale * h[-1] @ readout - y
-        effective = readout
-        for width, weight in zip(sizes[::-1][1:], weights[::-1], strict=True):
-            effective = weight.T @ effective / np.sqrt(width)
-        losses.append((np.mean(error**2), np.mean((scale * np.sqrt(d) * effective - teacher) ** 2)))
-        back = scale * np.outer(error / samples, readout)
-        grad_readout = scale * h[-1].T @ error / samples
-        for l in reversed(range(s.depth)):
-            gradient = back.T @ h[l] / np.sqrt(sizes[l])
-            back = back @ weights[l] / np.sqrt(sizes[l])
-            weights[l] = weights[l] - rate * gradient
-        readout = readout - rate * grad_readout
-    return np.array(losses).T
+
+    def batch() -> tuple[np.ndarray, np.ndarray]:
+        x, noise = rng.standard_normal((samples, d)), rng.standard_normal(samples)
+        return x, noise * np.sqrt(samples) / np.linalg.norm(noise)
+
+    return weights, readout, teacher, (batch() for _ in count()) if s.online else repeat(batch())
 
 
 BRUTE = {
@@ -145,12 +125,12 @@ BRUTE = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", BRUTE)
-def test_dense_networks(case: str, assert_within: Any) -> None:
+def test_dense_networks(case: str, assert_within: Any, gradient_descent: Any) -> None:
     s = setting(steps=8, **BRUTE[case])
     run = basis_limit(s)
     theory = np.stack([run.train_loss, run.test_loss])
     inputs = 180
-    draws = np.stack([dense_losses(s, inputs, seed) for seed in range(24 if s.online else 8)])
+    draws = np.stack([gradient_descent(s, *drawn(s, inputs, seed))[0] for seed in range(24 if s.online else 8)])
     stderr = draws.std(0, ddof=1) / np.sqrt(len(draws))
     assert_within(draws.mean(0), theory, stderr + theory / inputs)  # with room for a bias of O(1/D)
     assert (stderr < 0.05 * theory).all()  # a formula that is wrong shows

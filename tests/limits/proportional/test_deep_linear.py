@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -141,15 +143,13 @@ def test_ntk_against_lanczos_in_the_basis_limit(changes: dict[str, Any]) -> None
             assert leading == pytest.approx(lanczos, rel=1e-8)
 
 
-def test_an_outlier_below_the_bulk() -> None:
+def test_an_outlier_below_the_bulk(gradient_descent: Callable[..., Any]) -> None:
     """Of the singular values of a dense network one lies below the lower edge, where it is predicted."""
-    sol = nl.limits.deep_linear(
-        depth=1, width_ratio=8.0, sample_ratio=1.0, lr=0.28, gamma=1.0, label_noise=0.0, sigma_w=(0.8, 1.5), steps=30
-    )
-    found = sol.outliers(30)[0]
+    setting = Setting(depth=1, width_ratio=8.0, sample_ratio=1.0, lr=0.28, gamma=1.0, sigma_w=(0.8, 1.5), steps=30)
+    found = nl.limits.deep_linear(**vars(setting)).outliers(30)[0]
     assert (len(found.above), len(found.below)) == (1, 1)
     assert found.below[0] < found.edges[0] - 0.3
-    measured = np.array([_singular_values(seed) for seed in range(6)])
+    measured = np.array([_singular_values(setting, gradient_descent, seed) for seed in range(6)])
     for predicted, values in ((found.below[0], measured[:, -1]), (found.above[0], measured[:, 0])):
         error = values.std(ddof=1) / len(values) ** 0.5
         assert abs(values.mean() - predicted) < 4 * error
@@ -157,17 +157,15 @@ def test_an_outlier_below_the_bulk() -> None:
     assert np.all(abs(measured[:, [1, -2]] - found.edges[::-1]) < 0.06)  # the next ones belong to the bulk
 
 
-def _singular_values(seed: int, d: int = 300, lr: float = 0.28) -> np.ndarray:
+def _singular_values(setting: Setting, gradient_descent: Callable[..., Any], seed: int, d: int = 300) -> np.ndarray:
     """Of W⁰/√D of the same network at D = 300, N = 2400, P = 300."""
-    rng, n, p = np.random.default_rng(seed), 8 * d, d
-    x, m, w = rng.standard_normal((p, d)), 0.8 * rng.standard_normal((n, d)) / d**0.5, 1.5 * rng.standard_normal(n)
+    rng, n = np.random.default_rng(seed), 8 * d
+    x, weight, readout = rng.standard_normal((d, d)), 0.8 * rng.standard_normal((n, d)), 1.5 * rng.standard_normal(n)
     teacher = rng.standard_normal(d)
     teacher *= d**0.5 / np.linalg.norm(teacher)
-    for _ in range(30):
-        v = m.T @ w / (n / d) - teacher
-        q = x.T @ (x @ v) / p
-        w, m = w - lr * m @ q, m - lr / d * np.outer(w, q)
-    return np.linalg.svd(m, compute_uv=False)
+    x, weight, readout, teacher, noise = (a.astype(np.float32) for a in (x, weight, readout, teacher, np.zeros(d)))
+    _, (weight,) = gradient_descent(setting, [weight], readout, teacher, repeat((x, noise)))
+    return np.linalg.svd(weight / d**0.5, compute_uv=False)
 
 
 def test_a_grid_has_a_dimension_for_each_array() -> None:

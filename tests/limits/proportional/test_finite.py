@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Any
 
 import equinox as eqx
@@ -35,35 +36,11 @@ def arrays(state: State) -> tuple[list[np.ndarray], ...]:
     return weights, *(np.array(x)[0] for x in (state.readout, state.teacher, state.noise)), np.array(state.data.value)
 
 
-def plain_losses(s: Setting, state: State) -> np.ndarray:
-    """Gradient descent on the unscaled W^l, all P samples, the chain rule by hand: (2, steps + 1)."""
-    operators, w, teacher, noise, data = arrays(state)
-    n, d = operators[0].shape
-    sizes = [d, *[n] * s.depth]
-    weights = [np.sqrt(p) * m for p, m in zip(sizes, operators, strict=False)]
-    x, samples = np.sqrt(d) * data, len(data)
-    y = x @ teacher / np.sqrt(d) + s.label_noise * noise
-    if s.parametrization == "mup":
-        scale, rate = np.sqrt(d) / (s.gamma * n), s.lr * s.gamma**2 * n
-    else:
-        scale, rate = 1 / (s.gamma * np.sqrt(n)), s.lr * s.gamma**2 * d
-    losses = []
-    for _ in range(s.steps + 1):
-        h = [x]
-        for width, weight in zip(sizes, weights, strict=False):
-            h.append(h[-1] @ weight.T / np.sqrt(width))
-        error = scale * h[-1] @ w - y
-        effective = w
-        for width, weight in zip(sizes[::-1][1:], weights[::-1], strict=True):
-            effective = weight.T @ effective / np.sqrt(width)
-        losses.append((np.mean(error**2), np.mean((scale * np.sqrt(d) * effective - teacher) ** 2)))
-        back, step = scale * np.outer(error / samples, w), rate * scale * h[-1].T @ error / samples
-        for l in reversed(range(s.depth)):
-            gradient = back.T @ h[l] / np.sqrt(sizes[l])
-            back = back @ weights[l] / np.sqrt(sizes[l])
-            weights[l] = weights[l] - rate * gradient
-        w = w - step
-    return np.array(losses).T
+def unscaled(state: State) -> tuple[list[np.ndarray], np.ndarray, np.ndarray, Iterator[Any]]:
+    """W^l, readout, teacher and the one batch, again and again."""
+    operators, readout, teacher, noise, data = arrays(state)
+    weights = [np.sqrt(m.shape[1]) * m for m in operators]
+    return weights, readout, teacher, repeat((np.sqrt(data.shape[1]) * data, noise))
 
 
 DEPTHS = {
@@ -74,10 +51,10 @@ DEPTHS = {
 
 
 @pytest.mark.parametrize("case", DEPTHS)
-def test_dense_against_plain_gradient_descent(case: str) -> None:
+def test_dense_against_plain_gradient_descent(case: str, gradient_descent: Callable[..., Any]) -> None:
     s = setting(steps=6, **DEPTHS[case])
     run, start = deep_linear_network(s, 40, seed=3), start_of(s, 40, seed=3)
-    plain = plain_losses(s, start)
+    plain, _ = gradient_descent(s, *unscaled(start))
     assert np.mean(np.square(start.teacher)) == pytest.approx(1, rel=1e-12)
     assert np.mean(np.square(start.noise)) == pytest.approx(1, rel=1e-12)
     np.testing.assert_allclose(run.data.train_loss, plain[0], rtol=1e-10)
@@ -85,7 +62,7 @@ def test_dense_against_plain_gradient_descent(case: str) -> None:
     assert np.ptp(plain[0]) > 0.1
 
 
-def test_conditioned_is_the_network_of_the_matrices_it_drew() -> None:
+def test_conditioned_is_the_network_of_the_matrices_it_drew(gradient_descent: Callable[..., Any]) -> None:
     s = setting(steps=8, width_ratio=1.5)
     run = deep_linear_network(s, 60, "conditioned", seed=1, tolerance=1e-6)
     state = run.state
@@ -97,7 +74,7 @@ def test_conditioned_is_the_network_of_the_matrices_it_drew() -> None:
     start = start_of(s, 60, "conditioned", 1, tolerance=1e-6)
     *weights, data = (DenseMatrix(drawn(w), w.std) for w in (*state.weights, state.data))
     start = eqx.tree_at(lambda x: (x.weights, x.data), start, (tuple(weights), data))
-    np.testing.assert_allclose(run.data.train_loss, plain_losses(s, start)[0], atol=1e-6)
+    np.testing.assert_allclose(run.data.train_loss, gradient_descent(s, *unscaled(start))[0][0], atol=1e-6)
     assert int(state.data.rank_left) <= 9
 
 
