@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -18,6 +18,18 @@ SOURCE = "arXiv 2605.07870; docs/deep-linear.md"
 BASE = Setting(
     depth=2, width_ratio=1.0, sample_ratio=2.0, lr=0.05, gamma=2.0, sigma_w=0.5, label_noise=0.3, steps=60
 )  # fmt: skip
+RECORD = (10, 15, 20, 30, 45, 60)  # updates after which networks of the base setting are looked at
+
+
+class Size(NamedTuple):
+    """Networks of one size."""
+
+    weights: str
+    inputs: int
+    seeds: int
+
+    def __str__(self) -> str:
+        return f"{self.weights}, D = {self.inputs:,}"
 
 
 def theory(setting: Setting, **more: Any) -> DeepLinear:
@@ -39,6 +51,11 @@ def top_values(runs: Sequence[DeepLinearNetwork]) -> ndarray:
     """Largest outlier (seed, record, layer); NaN where there is none."""
     values = [run.data.singular_value for run in runs]
     return np.array([v.values[..., 0] if v.sizes["mode"] else np.full(v.shape[:2], np.nan) for v in values])
+
+
+def first_or_nan(values: ndarray) -> float:
+    """The largest of a layer's outliers; NaN where there is none."""
+    return float(values[0]) if len(values) else float("nan")
 
 
 def changed(**changes: Any) -> Setting:
