@@ -9,11 +9,8 @@ so a run costs 12 (L + 1) T³/3 multiplications. Arrays are (batch, time, time);
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -21,10 +18,6 @@ from numpy import ndarray
 
 from ._setting import DIVERGED, Setting
 from ._triangular import lower_times_column, row_and_column, row_times_lower, symmetric_times
-
-LONG = 300  # steps from which half of the products go to a second thread; it helps as far as memory keeps up
-
-Aside = Callable[[Callable[[], Any]], Callable[[], Any]]  # begins a computation; the result when called
 
 
 @dataclass(frozen=True)
@@ -48,15 +41,15 @@ class Pair:
         """Some runs of the batch."""
         return Pair(*(value[at] for value in vars(self).values()))
 
-    def add_x(self, aside: Aside, t: int, drive: Float[ndarray, "B t"], noise: Float[ndarray, "B t1"]) -> None:
+    def add_x(self, t: int, drive: Float[ndarray, "B t"], noise: Float[ndarray, "B t1"]) -> None:
         """x(t) = ξ(t) + Σ_{s<t} drive(s) y(s), with ``noise`` = ⟨ξ(t) ξ(s)⟩ for s ≤ t."""
         c_yx = self.c_yx
-        _add(aside, t, drive, noise, self.k_xx, self.k_xy, self.k_yx, self.k_yy, self.c_xx, self.c_yy, c_yx)
+        _add(t, drive, noise, self.k_xx, self.k_xy, self.k_yx, self.k_yy, self.c_xx, self.c_yy, c_yx)
 
-    def add_y(self, aside: Aside, t: int, drive: Float[ndarray, "B t1"], noise: Float[ndarray, "B t1"]) -> None:
+    def add_y(self, t: int, drive: Float[ndarray, "B t1"], noise: Float[ndarray, "B t1"]) -> None:
         """y(t) = ξ(t) + Σ_{s≤t} drive(s) x(s), after `add_x` of the same t."""
         c_xy = self.c_yx.swapaxes(1, 2)
-        _add(aside, t, drive, noise, self.k_yy, self.k_yx, self.k_xy, self.k_xx, self.c_yy, self.c_xx, c_xy)
+        _add(t, drive, noise, self.k_yy, self.k_yx, self.k_xy, self.k_xx, self.c_yy, self.c_xx, c_xy)
 
 
 @dataclass(frozen=True)
@@ -86,14 +79,6 @@ class OrderParameters:
 
 def solve(settings: Sequence[Setting]) -> OrderParameters:
     """All order parameters at times 0..steps, for settings of equal depth and steps, all full batch or all one-pass."""
-    if settings[0].steps < LONG or (os.cpu_count() or 1) == 1:
-        return _solve(settings, lambda compute: compute)
-    with ThreadPoolExecutor(1) as pool:
-        return _solve(settings, lambda compute: pool.submit(compute).result)
-
-
-def _solve(settings: Sequence[Setting], aside: Aside) -> OrderParameters:
-    """`solve`, half of each row's products by ``aside``."""
     first, batch = settings[0], len(settings)
     times = first.steps + 1
     nu, gamma0, h = (_column([getattr(s, n) for s in settings]) for n in ("width_ratio", "gamma0", "step_size"))
@@ -113,10 +98,10 @@ def _solve(settings: Sequence[Setting], aside: Aside) -> OrderParameters:
             drive, noise = np.broadcast_to(-h, (batch, t)), sigma2[-1] * ones[:, now]
             for l in range(first.depth - 1, -1, -1):
                 layer = layers[l]
-                layer.add_x(aside, t, drive, noise)
+                layer.add_x(t, drive, noise)
                 drive = sigma2[l] * layer.k_xy[:, t, :t] - h * layer.c_xx[:, t, :t]
                 noise = sigma2[l] * layer.c_xx[:, t, now]
-            inputs.add_x(aside, t, drive / gamma0, noise / (gamma0**2 * nu) + 1)
+            inputs.add_x(t, drive / gamma0, noise / (gamma0**2 * nu) + 1)
             # residuals, and the gradient on the input side
             error = inputs.c_xx[:, t, now] + noise2
             if first.online:
@@ -126,12 +111,12 @@ def _solve(settings: Sequence[Setting], aside: Aside) -> OrderParameters:
             else:
                 _add_residual(t, inputs.k_xy[:, t, :t] / ratio, error, response, residual)
                 noise = residual[:, t, now] / ratio
-            inputs.add_y(aside, t, response[:, t, now], noise)
+            inputs.add_y(t, response[:, t, now], noise)
             # forward: c^1 .. c^L
             drive, noise = sigma2[0] * inputs.k_yx[:, t, now] / (gamma0 * nu), inputs.c_yy[:, t, now]
             for l, layer in enumerate(layers):
                 drive[:, :t] -= h * noise[:, :t]
-                layer.add_y(aside, t, drive, sigma2[l] * noise)
+                layer.add_y(t, drive, sigma2[l] * noise)
                 drive, noise = sigma2[l + 1] * layer.k_yx[:, t, now], layer.c_yy[:, t, now]
             _mark(diverged_at, t, inputs.c_xx)
             if not np.isnan(diverged_at).any():
@@ -140,7 +125,6 @@ def _solve(settings: Sequence[Setting], aside: Aside) -> OrderParameters:
 
 
 def _add(
-    aside: Aside,
     t: int,
     drive: ndarray,
     noise: ndarray,
@@ -155,18 +139,11 @@ def _add(
     """One row of everything that x(t) = ξ(t) + Σ_s drive(s) y(s) has a part in; y is known at m times."""
     m = drive.shape[1]
     past = noise[:, :t]
-    responses = aside(
-        lambda: (
-            row_times_lower(drive, k_yy[:, :m, :m]),
-            *row_and_column(drive, k_yx[:, :m, :t], past),
-            lower_times_column(k_xx[:, :t, :t], past),
-        )
-    )
-    with_y, with_x = symmetric_times(c_yy[:, :m, :m], drive), np.matmul(drive[:, None], c_yx[:, :m, :t])[:, 0]
-    k_xy[:, t, :m], k_xx[:, t, :t], of_noise, own = responses()  # of_noise: ⟨y(s) ξ(t)⟩
+    k_xy[:, t, :m] = row_times_lower(drive, k_yy[:, :m, :m])
+    k_xx[:, t, :t], of_noise = row_and_column(drive, k_yx[:, :m, :t], past)  # of_noise: ⟨y(s) ξ(t)⟩
+    with_y = symmetric_times(c_yy[:, :m, :m], drive) + of_noise
+    with_x = np.matmul(drive[:, None], c_yx[:, :m, :t])[:, 0] + lower_times_column(k_xx[:, :t, :t], past)
     k_xx[:, t, t] = 1
-    with_y += of_noise
-    with_x += own
     c_yx[:, :m, t] = with_y
     c_xx[:, t, :t] = with_x
     c_xx[:, :t, t] = with_x

@@ -21,6 +21,8 @@ def largest_eigenvalue(
     >>> round(largest_eigenvalue(lambda u: np.array([3.0, 2.0, 1.0]) * u, np.ones(3), 10), 12)
     3.0
     """
+    # A single vector, where spectra.leading_eigenvalues takes a block, which sees multiple eigenvalues too: only the
+    # largest one is wanted, a good start is known, and every product with conditioned weights makes their bases grow.
     basis = (start / np.linalg.norm(start))[None]
     diagonal, beside = [], []
     while True:
