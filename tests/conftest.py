@@ -24,7 +24,10 @@ import pytest
 from beartype import BeartypeConf, FrozenDict, beartype
 from jaxtyping import AbstractArray, install_import_hook
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    threadpool_limits(1)  # the variables come too late where a plugin of pytest has imported NumPy
 jax.config.update("jax_enable_x64", True)
 
 _beartype = beartype(conf=BeartypeConf(hint_overrides=FrozenDict({Self: object})))

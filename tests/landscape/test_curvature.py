@@ -278,7 +278,8 @@ def test_refusals_say_what_to_use() -> None:
     run = trained(nl.MLP(1), task, nl.Adam(0.01))
     with pytest.raises(ValueError, match=r"`optimizer` must be SGD: Adam has no fixed metric"):
         nl.curvature(run, task)
-    assert nl.curvature(run, task, count=1, optimizer=nl.SGD(0.1)).attrs["status"] == "completed"
+    found = nl.curvature(run, task, count=1, kinds=("ntk",), optimizer=nl.SGD(0.1))
+    assert found.attrs["status"] == "completed"
     with pytest.raises(ValueError, match="`kinds` must be one of"):
         nl.curvature(run, task, kinds=("fisher",), optimizer=nl.SGD(0.1))
     with pytest.raises(ValueError, match="`task` must fit the network: it has 4 inputs"):
