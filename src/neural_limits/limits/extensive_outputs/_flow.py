@@ -77,10 +77,10 @@ class FlowSetting:
             return
         if self.width_ratio != 1:
             raise ValueError(f"`width_ratio` must be 1 with a trained readout; got {self.width_ratio:g}.")
-        if self.init_scale > SMALL * np.sqrt(self.teacher):
+        most = SMALL * np.sqrt(self.teacher)
+        if self.init_scale > most:
             raise ValueError(
-                f"`init_scale` must be at most {SMALL:g} sqrt(teacher) = {SMALL * self.teacher**0.5:.3g} with a trained "
-                f"readout; got {self.init_scale:g}. No limit is known from a start of order one: "
-                "train_readout=False has one for any start, and `neural-limits experiment bulk-restructuring` "
-                "shows dense networks with both layers trained."
+                f"`init_scale` must be at most {SMALL:g} sqrt(teacher) = {most:.3g} with a trained readout; got "
+                f"{self.init_scale:g}. No limit is known from a start of order one: train_readout=False has one for "
+                "any start, and `neural-limits experiment bulk-restructuring` shows dense networks with both trained."
             )

@@ -49,16 +49,9 @@ def many_outputs(
             return SingularValues(population_law(*ratios, shrink, slope, teacher, setting.sigma_w, nodes))
 
         return solution(setting, setting.width_ratio, whole)
-    run = (
-        setting.sample_ratio,
-        setting.lr,
-        setting.steps,
-        teacher,
-        setting.sigma_w,
-        setting.gamma * setting.label_noise,
-    )
+    samples, noise = setting.sample_ratio, setting.gamma * setting.label_noise
 
     def finite(nodes: int) -> VarianceProfile:
-        return finite_sample_law(*ratios, *run, nodes)
+        return finite_sample_law(*ratios, samples, setting.lr, setting.steps, teacher, setting.sigma_w, noise, nodes)
 
     return solution(setting, setting.width_ratio, finite, ends=lambda law: ((law.edge,),), most=MOST_SAMPLE_NODES)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
 from ..._checks import positive_int
-from ...laws import Largest, LargestSingularValue, Law, Silverstein
+from ...laws import Largest, LargestSingularValue, Law, Silverstein, largest_singular_value
 from ...laws._inputs import probability_array, real_array
 from ._quadrature import endpoint_nodes
 
@@ -130,13 +130,17 @@ class TrainedReadout(Law):
     def largest(self, rows: int) -> Largest:
         """Mean and standard deviation of the top singular value at N = ``rows``.
 
-        The top y solves λ₁(T_y) = y, λ₁ = x₊(y) + s S: y₁ = y + s S/(1 − x₊′(y)), S Tracy-Widom (β = 1).
+        The top y solves λ₁(T_y) = y, λ₁ = x₊(y) + s S: y₁ = y + s S/(1 − x₊′(y)), S Tracy-Widom (β = 1). That is the
+        scatter of the start; late, the teacher's takes over, as σ₁(M) cannot pass √σ₁(A). The smaller of the two
+        means is returned.
         """
         y, step = 2 * self.edge**2, 1e-5
         slope = (self._at(y * (1 + step)).edge - self._at(y * (1 - step)).edge) / (2 * step * y)
         scale = self._at(y).edge_scale(round(positive_int("rows", rows) * self.ratio)) / (1 - slope)
-        top = LargestSingularValue(self.edge, scale / (4 * self.edge))
-        return Largest(top.mean(), top.std())
+        start = LargestSingularValue(self.edge, scale / (4 * self.edge))
+        teacher = largest_singular_value(max(1, round(rows * self.output_ratio)), rows, self.teacher / rows**0.5)
+        ceiling = np.sqrt(teacher.mean())
+        return min(Largest(start.mean(), start.std()), Largest(float(ceiling), teacher.std() / float(2 * ceiling)))
 
     def _map(self, function, x: ArrayLike, above: float) -> NDArray[np.float64]:  # type: ignore[no-untyped-def]
         """``function`` of the graph at the points inside (0, edge); 0 below, ``above`` above."""
