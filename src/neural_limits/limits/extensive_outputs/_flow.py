@@ -31,7 +31,7 @@ def many_outputs_flow(
 
     κ = C/N ``output_ratio``, a ``teacher``, c = N/D ``width_ratio``; singular values are in operator norm. ValueError
     for values out of range, for a trained readout with ``width_ratio`` other than 1 or a start of order one.
-    Cost: 0.1 s; with a trained readout .edge takes 0.1 s, .pdf 5 ms a point, .support a second.
+    Cost: 0.1 s; with a trained readout .pdf takes 5 ms a point, .support seconds.
 
     Source: arXiv 2605.07870; Riccati flow of both layers after Fukumizu (1998).
 

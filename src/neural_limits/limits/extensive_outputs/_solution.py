@@ -45,7 +45,7 @@ class ManyOutputs(Law):
     @property
     def edge(self) -> float:
         """Upper edge of the bulk."""
-        return self.support[-1][1]
+        return float(self.law.edge)
 
     @property
     def atom(self) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -13,22 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
 from ..._checks import positive_int
-from ...laws import Largest, LargestSingularValue, Law, Silverstein, largest_singular_value
+from ...laws import Largest, LargestSingularValue, Law, MarchenkoPastur, Silverstein, largest_singular_value
 from ...laws._inputs import probability_array, real_array
+from ._moving_population import Pieces, bulk
 from ._quadrature import endpoint_nodes
 
 GROWTH = 600.0  # 2 z₊ t beyond which e^{2zt} would overflow; the edge has long reached its limit
 SCAN = 200  # singular values at which the support is looked for, 3 % to 5 % apart
-BISECTIONS, ROUNDS = 130, 60  # of r, whose range spans e^{2zt}; of Newton's method for v²
-CHUNK = 2**18  # points × nodes at a time
-
-
-class Graph(NamedTuple):
-    """u = r + iv with x(u) = y for the population s₀² T_y, that population t, and |u − t|^−2."""
-
-    r: Float[ndarray, " p"]
-    v: Float[ndarray, " p"]
-    t: Float[ndarray, "p m"]
+CELLS = 256  # pieces of the population's density; the cdf is off by a quarter of a piece, 1e-3, at worst (late)
+CHUNK = 2**18  # points × cells at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +32,7 @@ class TrainedReadout(Law):
     this is a Silverstein law of indefinite population s₀² T_y(z), z = ±a√l and 0, at ratio 1 + κ. M Mᵀ and VᵀV differ
     by O(s₀²), so σ(M) = √(y/2) up to O(s₀²/σ): values of the order of s₀ are not described.
 
-    ``nodes`` quadrature nodes for l; between them the bulk breaks up unless they number about (2 (z₊ − z₋) t)²/4.
+    ``nodes`` of the quadrature serve the edge; the bulk has the population in ``CELLS`` pieces, see ``bulk``.
     """
 
     output_ratio: float
@@ -67,22 +59,25 @@ class TrainedReadout(Law):
         idle = abs(1 - self.output_ratio)
         return np.concatenate([z, -z, [0.0]]), np.concatenate([w, w, [idle]]) / self.ratio
 
-    @cached_property
-    def _growth(self) -> tuple[Float[ndarray, " m"], Float[ndarray, " m"]]:
+    def _growth(self, z: Float[ndarray, " m"]) -> tuple[Float[ndarray, " m"], Float[ndarray, " m"]]:
         """s₀² e^{2zt} and s₀² (e^{2zt} − 1)/(2z): the population is the first − y times the second."""
-        z, square = self._rates[0], self.init_scale**2
-        time = min(self.time, GROWTH / (2 * z.max()))
+        square, time = self.init_scale**2, min(self.time, GROWTH / (2 * self._rates[0].max()))
         lifted = np.expm1(2 * z * time)
         return square * (lifted + 1), square * np.divide(lifted, 2 * z, out=np.full_like(z, time), where=z != 0)
 
     def _at(self, y: float) -> Silverstein:
-        start, slope = self._growth
+        start, slope = self._growth(self._rates[0])
         return Silverstein((start - y * slope, self._rates[1]), self.ratio, indefinite=True)
 
     @cached_property
     def edge(self) -> float:
         """Upper edge: the y with x₊(s₀² T_y) = y, as a singular value √(y/2)."""
-        excess = lambda log_y: np.arcsinh(self._at(np.exp(log_y)).edge * np.exp(-log_y) - 1)  # noqa: E731
+
+        def excess(log_y: float) -> float:
+            law = self._at(float(np.exp(log_y)))
+            # A population without positive values has x₊ ≤ 0; numbers like e^{600} would not tell.
+            return float(np.arcsinh(law.edge * np.exp(-log_y) - 1)) if np.max(law.population[0]) > 0 else -1.0
+
         z, time = float(self._rates[0].max()), self.time
         # Above 2z₊/(1 − e^{−2z₊t}) the whole population is negative.
         beyond = 2 * z / -np.expm1(-2 * z * time) if time > 0 else np.inf
@@ -111,11 +106,12 @@ class TrainedReadout(Law):
 
         4x (1/π) Im[−1/u + c Σ w (∂t/∂y)/(u − t)] at y = 2x²: how the mass above y falls, the population moving too.
         """
-        return self._map(self._density, x, above=0.0)
+        x = real_array("x", x)
+        return 4 * np.where(x < self.edge, x, 0.0) * self._map("density", x, above=0.0)
 
     def cdf(self, x: ArrayLike) -> NDArray[np.float64]:
         """Mass at or below x. ValueError for NaN."""
-        return self._map(self._below, x, above=1.0)
+        return self._map("below", x, above=1.0)
 
     def quantile(self, q: ArrayLike) -> NDArray[np.float64]:
         """Smallest x with cdf(x) ≥ q, to 1e-12 of the edge; ValueError for q outside [0, 1]."""
@@ -142,58 +138,33 @@ class TrainedReadout(Law):
         ceiling = np.sqrt(teacher.mean())
         return min(Largest(start.mean(), start.std()), Largest(float(ceiling), teacher.std() / float(2 * ceiling)))
 
-    def _map(self, function, x: ArrayLike, above: float) -> NDArray[np.float64]:  # type: ignore[no-untyped-def]
-        """``function`` of the graph at the points inside (0, edge); 0 below, ``above`` above."""
+    @cached_property
+    def _pieces(self) -> tuple[Float[ndarray, "2 m"], Float[ndarray, " m"]]:
+        """z at both ends of every piece, on either branch and at zero, and the pieces' weights."""
+        law = MarchenkoPastur(1 / self.output_ratio, self.output_ratio)  # of AᵀA/a², an atom at 0 where κ < 1
+        angle = np.linspace(0, np.pi, CELLS + 1)
+        low, high = law.support
+        l = low + (high - low) * np.sin(angle / 2) ** 2
+        z, w = self.teacher * np.sqrt(l), np.diff(law.cdf(l)) / self.ratio
+        idle = abs(1 - self.output_ratio) / self.ratio
+        ends = np.stack([np.concatenate([z[:-1], -z[:-1], [0.0]]), np.concatenate([z[1:], -z[1:], [0.0]])])
+        return ends, np.concatenate([w, w, [idle]])
+
+    def _map(self, part: str, x: ArrayLike, above: float) -> NDArray[np.float64]:
+        """What ``bulk`` calls ``part`` at the points inside (0, edge); 0 to their left, ``above`` to their right."""
         x = real_array("x", x)
         value = np.where(x >= self.edge, above, 0.0)
         inside = np.flatnonzero((x > 0) & (x < self.edge))
-        size = max(1, CHUNK // len(self._rates[0]))
+        (left, right), weights = self._pieces
+        (start, slope), (end, end_slope) = self._growth(left), self._growth(right)
+        size = max(1, CHUNK // len(left))
         for i in range(0, len(inside), size):
-            part = inside[i : i + size]
-            value.flat[part] = function(x.flat[part], self._graph(2 * x.flat[part] ** 2))
+            here = inside[i : i + size]
+            y = 2 * x.flat[here][:, None] ** 2
+            speeds = (
+                np.broadcast_to(-slope, (len(here), len(left))),
+                np.broadcast_to(-end_slope, (len(here), len(left))),
+            )
+            pieces = Pieces(start - y * slope, end - y * end_slope, *speeds, weights)
+            value.flat[here] = getattr(bulk(pieces, self.ratio, y[:, 0]), part)
         return value[()]
-
-    def _density(self, x: ndarray, graph: Graph) -> ndarray:
-        r, v, t = graph
-        weights = self.ratio * self._rates[1] * self._growth[1]
-        square = (r[:, None] - t) ** 2 + (v * v)[:, None]
-        return np.asarray(4 * x * v / np.pi * (1 / (r * r + v * v) + (1 / square) @ weights))
-
-    def _below(self, x: ndarray, graph: Graph) -> ndarray:
-        r, v, t = graph
-        w, d = self._rates[1], r[:, None] - t
-        angle = np.arctan2(v, r)
-        angles = (angle[:, None] - np.arctan2(v[:, None], d)) @ w
-        pole = v * ((t / (d * d + (v * v)[:, None])) @ w)
-        return np.clip(1 + (-angle + self.ratio * (angles + pole)) / np.pi, 0.0, 1.0)
-
-    def _graph(self, y: Float[ndarray, " p"]) -> Graph:
-        """The graph over r where x = y, one population each: x rises with r, so bisection finds it."""
-        start, slope = self._growth
-        t = start - y[:, None] * slope
-        a = self.ratio * self._rates[1] * t * t
-        reach = np.sqrt(a.sum(1))
-        low, high = t.min(1) - reach - y, t.max(1) + reach + y
-        for _ in range(BISECTIONS):
-            r = (low + high) / 2
-            square = _height(r, t, a)
-            d = r[:, None] - t
-            x = r * (1 + self.ratio * ((t * d / (d * d + square[:, None])) @ self._rates[1]))
-            x += self.ratio * square * ((t / (d * d + square[:, None])) @ self._rates[1])
-            low, high = np.where(x > y, low, r), np.where(x > y, r, high)
-        return Graph(r, np.sqrt(square), t)
-
-
-def _height(r: ndarray, t: ndarray, a: ndarray) -> ndarray:
-    """v² of the graph over r, a row each; Newton's method on 1/f, as in one population's plane."""
-    square = (r[:, None] - t) ** 2
-    y = np.maximum((a - square).max(1), 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for _ in range(ROUNDS):
-            q = 1 / (square + y[:, None])
-            f = np.einsum("pm,pm->p", q, a)
-            step = f * (f - 1) / np.einsum("pm,pm,pm->p", q, q, a)
-            y = np.where(step > 0, y + step, y)
-            if not (step > 1e-14 * y).any():
-                break
-    return y
