@@ -14,7 +14,7 @@ LEAST, BEYOND = 1e-7, 1.01  # ends of the scan; the upper edge is at most 1
 BULK = 1e-9  # −Im m above this share of 1 + |m| is a density; outside the bulk it is rounding
 ANGLES, OCTAVES, STEPS = 160, 23, 3  # of the scan: half a period of a cosine, and so many points an octave below
 ZOOMS, POINTS = 4, 9  # a local extremum is looked at on 9 points, four times over: 1/4⁴ of the scan's spacing
-HALVINGS = 24
+HALVINGS = 16
 FIT = np.arange(1, 5)  # distances from an edge, in units of the last bracket, of the points it is extrapolated from
 
 

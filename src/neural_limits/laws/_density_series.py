@@ -24,6 +24,7 @@ class DensitySeries:
     low: float
     high: float
     coefficients: Float[ndarray, " k"]
+    tail: float  # the largest coefficient of the last quarter, about the error of the mass
 
     @property
     def mass(self) -> float:
@@ -54,7 +55,7 @@ def density_series(
         tail = np.abs(coefficients[-nodes // 4 :]).max()
         if tail < CONVERGED * coefficients[0] or nodes >= MOST_NODES:
             kept = np.nonzero(np.abs(coefficients) > CONVERGED * 1e-3 * coefficients[0])[0].max() + 1
-            return DensitySeries(low, high, coefficients[:kept])
+            return DensitySeries(low, high, coefficients[:kept], float(tail))
         nodes *= 2
 
 

@@ -14,8 +14,8 @@ RANK = 1e-15  # singular values of the equilibrated profile below this share of 
 JUMP = 1e-3  # a step that would bring the height down by more goes to the target at once
 LOWEST = 1e-14  # height at which the continuation gives up
 NEWTON = 30  # near an edge a step halves the error: 25 of them from 1e-1 to 3e-9, whose residual is rounding
-ROUGH = 1e-3  # relative step at which a point on the way down is good enough to start the next from
-STALLED = 1e-6  # below this relative step Newton's method squares or halves, unless rounding is all that is left
+ROUGH = 1e-6  # relative step and residual at which a point on the way down is good enough to start the next from
+STALLED = 1e-5  # below this relative step Newton's method squares or halves, unless rounding is all that is left
 RESIDUAL = 1e-12  # of a solution, relative
 LINE = 1e-9  # imaginary parts below this share of |g| count as zero
 STABLE = 1e-7  # the spectral radius is known to about √eps at an edge, where it is 1
@@ -88,7 +88,7 @@ class DysonEquation:
                     break
             g, gh, image = self._images(z, a)
             residual = np.abs(image - a).max(axis=1) / np.abs(a).max(axis=1)
-            good = (residual <= np.where(final, RESIDUAL, 1.0)) & (last < ROUGH) & _below(g) & _below(gh)
+            good = (residual <= np.where(final, RESIDUAL, ROUGH)) & (last < ROUGH) & _below(g) & _below(gh)
             radius = np.ones(z.size)
             # Where every Im g < 0 on the real axis the radius is 1 by the imaginary part of the equation.
             inside = (g.imag < -LINE * np.abs(g)).all(axis=1) & (gh.imag < -LINE * np.abs(gh)).all(axis=1)
@@ -127,11 +127,17 @@ class DysonEquation:
 
 
 def factored(profile: Float[ndarray, "rows columns"]) -> tuple[Float[ndarray, "rows r"], Float[ndarray, "columns r"]]:
-    """U, V with profile = U Vᵀ, each row and column to rounding of its own largest entry; all must be positive."""
+    """U, V with profile = U Vᵀ, each row and column to rounding of its own largest entry; none may be empty.
+
+    Few blocks are left as they are: sums of positive terms lose nothing where parts of g diverge.
+    """
     rows = profile.max(axis=1, keepdims=True)
     columns = (profile / rows).max(axis=0, keepdims=True)
     u, s, vh = np.linalg.svd(profile / rows / columns, full_matrices=False)
     r = int((s > RANK * s[0]).sum())
+    if 2 * r > s.size:
+        n, m = profile.shape
+        return (np.eye(n), profile.T) if n <= m else (profile, np.eye(m))
     root = np.sqrt(s[:r])
     return rows * u[:, :r] * root, columns.T * vh[:r].T * root
 
