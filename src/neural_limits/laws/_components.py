@@ -12,7 +12,7 @@ from ._dyson import DysonEquation
 
 LEAST, BEYOND = 1e-7, 1.01  # ends of the scan; the upper edge is at most 1
 BULK = 1e-9  # −Im m above this share of 1 + |m| is a density; outside the bulk it is rounding
-ANGLES, OCTAVES, STEPS = 160, 23, 3  # of the scan: half a period of a cosine, and so many points an octave below
+ANGLES, OCTAVES = 128, 23  # of the scan: equal steps in an angle, and one point an octave down to its start
 ZOOMS, POINTS = 4, 9  # a local extremum is looked at on 9 points, four times over: 1/4⁴ of the scan's spacing
 HALVINGS = 16
 FIT = np.arange(1, 5)  # distances from an edge, in units of the last bracket, of the points it is extrapolated from
@@ -33,7 +33,7 @@ def components(equation: DysonEquation, hints: Float[ndarray, " h"]) -> list[tup
     bulk. The changes are bisected, then extrapolated: (Im m)² is linear at an edge.
     """
     angles = np.pi / ANGLES * np.arange(1, ANGLES + 1)
-    octaves = LEAST * 2 ** (np.arange(OCTAVES * STEPS + 1) / STEPS)
+    octaves = LEAST * 2.0 ** np.arange(OCTAVES + 1)
     grid = np.unique(np.concatenate([BEYOND * np.sin(angles / 2), octaves, hints]))
     grid = grid[(grid >= LEAST) & (grid <= BEYOND)]
     signal = _signal(equation, grid)

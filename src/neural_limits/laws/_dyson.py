@@ -12,11 +12,11 @@ from numpy import ndarray
 
 RANK = 1e-15  # singular values of the equilibrated profile below this share of the first are rounding
 JUMP = 1e-3  # a step that would bring the height down by more goes to the target at once
-LOWEST = 1e-14  # height at which the continuation gives up
+LOWEST, STUCK = 1e-14, 0.99  # height, and share of it that a step leaves, where the continuation gives up
 NEWTON = 30  # near an edge a step halves the error: 25 of them from 1e-1 to 3e-9, whose residual is rounding
 ROUGH = 1e-6  # relative step and residual at which a point on the way down is good enough to start the next from
 STALLED = 1e-5  # below this relative step Newton's method squares or halves, unless rounding is all that is left
-RESIDUAL = 1e-12  # of a solution, relative
+RESIDUAL = 1e-9  # of a solution; a profile's own rounding over |z|, which is 1e-7 and more
 LINE = 1e-9  # imaginary parts below this share of |g| count as zero
 STABLE = 1e-7  # the spectral radius is known to about √eps at an edge, where it is 1
 
@@ -64,8 +64,9 @@ class DysonEquation:
             a[kept], height[kept], mean[kept], radius[kept] = candidate[good], trial[good], m[good], rho[good]
             factor[kept], factor[lost] = factor[kept] ** 2, np.sqrt(factor[lost])
             todo = todo[~good | (trial > target[todo])]
-            if (height[todo] < LOWEST).any() or (factor[todo] > 0.99).any():
-                raise RuntimeError(f"the Dyson equation did not converge at z = {z[todo][0]:.17g}; please report it.")
+            stuck = todo[(height[todo] < LOWEST) | (factor[todo] > STUCK)]
+            if stuck.size:
+                raise RuntimeError(f"the Dyson equation did not converge at z = {z[stuck[0]]:.17g}; please report it.")
         return DysonSolution(mean, radius)
 
     def _newton(
@@ -79,7 +80,7 @@ class DysonEquation:
                 slope = _table_product(g**2, self._row_table) @ _table_product(gh**2, self._column_table)
                 step = _solve(np.eye(a.shape[1]) - slope, image - a[active])
                 a[active] += step
-                size = np.abs(step).max(axis=1) / np.abs(a[active]).max(axis=1)
+                size = self._relative(step, gh)
                 rough = np.where(final[active], 1e-15, ROUGH)
                 settled = (size < rough) | ((size < STALLED) & (size > last[active] / 1.5))  # only rounding is left
                 last[active] = size
@@ -87,7 +88,7 @@ class DysonEquation:
                 if not active.size:
                     break
             g, gh, image = self._images(z, a)
-            residual = np.abs(image - a).max(axis=1) / np.abs(a).max(axis=1)
+            residual = self._relative(image - a, gh)
             good = (residual <= np.where(final, RESIDUAL, ROUGH)) & (last < ROUGH) & _below(g) & _below(gh)
             radius = np.ones(z.size)
             # Where every Im g < 0 on the real axis the radius is 1 by the imaginary part of the equation.
@@ -106,6 +107,10 @@ class DysonEquation:
         gh = 1 / (z[:, None] - a @ self.right.T)
         g = 1 / (z[:, None] - (gh * self.column_weights) @ self.right @ self.left.T)
         return g, gh, self.ratio * (g * self.row_weights) @ self.left
+
+    def _relative(self, change: Complex[ndarray, "p r"], gh: Complex[ndarray, "p columns"]) -> Float[ndarray, " p"]:
+        """The largest relative change of ĝ that a change of a makes; a itself has no scale where parts diverge."""
+        return np.abs((change @ self.right.T) * gh).max(axis=1)
 
     @cached_property
     def _row_table(self) -> Float[ndarray, "rows r2"]:
