@@ -39,8 +39,7 @@ class VarianceProfile(Law):
     ValueError for a profile that is not a finite matrix of entries ≥ 0 with one above zero, for weights of other
     lengths, negative, or that do not sum to one within 1e-9 (they are then normalised), or a ratio that is not
     positive. RuntimeError where a solution cannot be certified, and from ``cdf`` and ``quantile`` where the
-    components do not hold all the mass to 1e-4: a bulk at singular values below 1e-7 of the edge, or a density
-    that diverges at zero, as that of [[1, 1], [1, 0]] does.
+    components do not hold all the mass to 1e-4, as for a bulk at singular values below 1e-7 of the edge.
 
     Accuracy near 1e-12 of the edge and of mass where the density is smooth, 1e-5 of mass where blocks that share
     no row or column put a kink into it; components or gaps narrower than 1e-5 of the edge may be missed. Cost:
@@ -134,8 +133,8 @@ class VarianceProfile(Law):
         """Mean and standard deviation of the top singular value of a matrix of N = ``rows`` rows.
 
         edge + (2 N B)^(−2/3) S, S Tracy-Widom (β = 1), m = m₊ − B √(s − edge): N f(s) = (2 N B/π) √(edge − s) near
-        the edge is matched to the Airy density √(−x)/π. The next order, of relative size 1/N^(2/3) too but small,
-        is left out: at N of a few tens the mean may lie several standard errors of a percent off.
+        the edge is matched to the Airy density √(−x)/π. The next order, 1/N in the mean, is left out: of two blocks
+        the mean at N = 100, 200, 400 is 0.19, 0.17, 0.15 standard deviations too high. ValueError for no rows.
         """
         rows, top = positive_int("rows", rows), self._components[-1][1]
         scale = self._unit * (2 * rows * self._reduced.share * top.rise) ** (-2 / 3)
