@@ -42,7 +42,13 @@ def test_trained_readout_reference_edges(time: float, edge: float) -> None:
     limit = nl.limits.many_outputs_flow(**START, time=time, init_scale=0.01)
     assert limit.edge == pytest.approx(edge, abs=6e-5)
     assert limit.status == "completed"
-    assert limit.masses.sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_untouched_and_learned_singular_values_part() -> None:
+    """The N − C directions that no output reaches stay at the start's scale: a component with half of the mass."""
+    limit = nl.limits.many_outputs_flow(**START, time=1.0, init_scale=0.01)
+    np.testing.assert_allclose(limit.masses, [0.5, 0.5], atol=1e-6)
+    assert limit.support[0][1] < 0.01 < limit.support[1][0]
 
 
 def test_late_singular_values_are_roots_of_the_teachers() -> None:
@@ -51,9 +57,9 @@ def test_late_singular_values_are_roots_of_the_teachers() -> None:
     assert limit.edge == pytest.approx((3 * (1 + 0.5**0.5)) ** 0.5, abs=1e-6)
     assert nl.limits.many_outputs_flow(**START, time=1e4, init_scale=0.01).edge == pytest.approx(limit.edge, abs=1e-6)
     law = nl.laws.QuarterCircle(256, 512, std=3 / 512**0.5)
-    roots = np.linspace(1.0, 2.2, 7)
-    np.testing.assert_allclose(limit.cdf(roots), 0.5 + law.cdf(roots**2) / 2, atol=2e-3)
-    np.testing.assert_allclose(limit.pdf(roots), law.pdf(roots**2) * roots, rtol=2e-2)
+    limit, roots = nl.limits.many_outputs_flow(**START, time=6.0, init_scale=0.01), np.linspace(1.3, 2.2, 7)
+    np.testing.assert_allclose(limit.cdf(roots), 0.5 + law.cdf(roots**2) / 2, atol=1e-3)
+    np.testing.assert_allclose(limit.pdf(roots), law.pdf(roots**2) * roots, rtol=3e-2)
 
 
 @pytest.mark.parametrize(("ratio", "scale", "time"), [(0.5, 0.01, 1.2), (0.25, 0.05, 1.0), (2.0, 0.1, 0.5)])
@@ -73,7 +79,7 @@ def test_flow_of_both_layers(ratio: float, scale: float, time: float) -> None:
 def test_density_is_the_slope_of_the_distribution() -> None:
     limit = nl.limits.many_outputs_flow(**START, time=1.5, init_scale=0.01)
     s, h = np.array([0.3, 1.0, 1.8, 2.2]), 1e-5
-    np.testing.assert_allclose(limit.pdf(s), (limit.cdf(s + h) - limit.cdf(s - h)) / (2 * h), rtol=1e-4)
+    np.testing.assert_allclose(limit.pdf(s), (limit.cdf(s + h) - limit.cdf(s - h)) / (2 * h), rtol=1e-3)
     np.testing.assert_allclose(limit.cdf(limit.quantile([0.6, 0.9])), [0.6, 0.9], atol=1e-9)
     np.testing.assert_array_equal(limit.pdf([-1.0, 0.0, 5.0, np.inf]), 0)
     np.testing.assert_array_equal(limit.cdf([-1.0, 0.0, 5.0, np.inf]), [0, 0, 1, 1])

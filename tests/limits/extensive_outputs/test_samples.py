@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
+import neural_limits as nl
+from neural_limits.limits.extensive_outputs import Setting
 from neural_limits.limits.extensive_outputs._quadrature import marchenko_pastur_nodes
-from neural_limits.limits.extensive_outputs._samples import _propagators, finite_sample_law, largest_rate
+from neural_limits.limits.extensive_outputs._samples import _propagators, finite_sample_law
 
 
 @pytest.mark.parametrize("kappa", [1 / 32, 0.5, 0.999, 1.0, 1.001, 3.0])
@@ -61,7 +63,7 @@ def trained(
     ],
 )
 def test_gradient_descent_follows_the_law(setting: tuple) -> None:
-    law = finite_sample_law(*setting).law
+    law = finite_sample_law(*setting, nodes=64)
     values = trained(*setting)
     zero = values < 1e-9
     assert zero.mean() == pytest.approx(law.atom, abs=1e-9)
@@ -69,17 +71,19 @@ def test_gradient_descent_follows_the_law(setting: tuple) -> None:
     distance = np.abs(law.cdf(values) - share)[~zero].max()
     assert distance < 0.012
     *rest, _ = setting  # without label noise the law is another
-    assert np.abs(finite_sample_law(*rest, 0.0).law.cdf(values) - share)[~zero].max() > max(0.02, 2 * distance)
+    assert np.abs(finite_sample_law(*rest, 0.0, nodes=64).cdf(values) - share)[~zero].max() > max(0.02, 2 * distance)
 
 
 def test_edge_and_largest_singular_value_of_a_reference_setting() -> None:
-    result = finite_sample_law(0.5, 1.0, 2.0, 0.15, 10, 3.0, 1.0, 1.0)
-    assert result.law.edge == pytest.approx(4.2219, abs=5e-5)
-    assert result.law.largest(512).mean == pytest.approx(4.1794, abs=5e-5)  # dense, 10 seeds: 4.167 ± 0.011
-    assert result.edge_change < 1e-9 * result.law.edge
-    finer = finite_sample_law(0.5, 1.0, 2.0, 0.15, 10, 3.0, 1.0, 1.0, nodes=48)
-    assert finer.nodes != result.nodes
-    assert finer.law.edge == pytest.approx(result.law.edge, rel=1e-11)
+    case = {"lr": 0.15, "steps": 10, "teacher": 3.0, "sample_ratio": 2.0}
+    limit = nl.limits.many_outputs(0.5, label_noise=1.0, **case)
+    assert limit.edge == pytest.approx(4.2219, abs=5e-5)
+    assert limit.largest(512).mean == pytest.approx(4.1794, abs=5e-5)  # dense, 10 seeds: 4.167 ± 0.011
+    assert limit.truncation < 1e-9
+    assert limit.masses.sum() == pytest.approx(1, abs=1e-6)
+    # An output scale multiplies what the teacher and its noise amount to.
+    scaled = nl.limits.many_outputs(0.5, label_noise=0.5, gamma=2.0, **{**case, "teacher": 1.5})
+    assert scaled.edge == pytest.approx(limit.edge, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -88,9 +92,9 @@ def test_edge_and_largest_singular_value_of_a_reference_setting() -> None:
 )
 def test_infinitely_many_samples_give_population_gradients(kappa: float, c: float, steps: int, edge: float) -> None:
     # Edges of the generalised Marchenko-Pastur law of Σ(l) = σ² F² + a² l G².
-    exact = finite_sample_law(kappa, c, np.inf, 0.2, steps, 3.0, 1.0, 5.0).law
+    exact = finite_sample_law(kappa, c, np.inf, 0.2, steps, 3.0, 1.0, 5.0, 64)
     assert exact.edge == pytest.approx(edge, abs=1e-6)
-    near = finite_sample_law(kappa, c, 1e6, 0.2, steps, 3.0, 1.0, 1.0).law
+    near = finite_sample_law(kappa, c, 1e6, 0.2, steps, 3.0, 1.0, 1.0, 64)
     assert near.edge == pytest.approx(edge, rel=1e-3)
 
 
@@ -107,5 +111,6 @@ def test_largest_rate_is_where_the_fastest_direction_stops_shrinking() -> None:
     for kappa, samples in ((0.5, 2.0), (2.0, 0.5)):
         l, _ = marchenko_pastur_nodes(kappa, 400)
         mu, _ = marchenko_pastur_nodes(samples, 400)
-        assert largest_rate(kappa, samples) * l.max() * mu.max() / samples == pytest.approx(2, rel=1e-3)
-    assert largest_rate(1.0, np.inf) == 0.5
+        rate = Setting(kappa, lr=1e-3, sample_ratio=samples).largest_rate
+        assert rate * l.max() * mu.max() / samples == pytest.approx(2, rel=1e-3)
+    assert Setting(1.0, lr=1e-3).largest_rate == 0.5

@@ -8,7 +8,7 @@ from ._samples import finite_sample_law
 from ._setting import Setting
 from ._solution import ManyOutputs, solution
 
-MOST_SAMPLE_NODES = 256  # a side; a law of 256 x 256 nodes takes a second
+MOST_SAMPLE_NODES = 512  # a side; a law of 512 x 512 nodes takes seconds
 
 
 def many_outputs(

@@ -14,12 +14,12 @@ from scipy.optimize import brentq
 from ..._checks import positive_int
 from ...laws import Largest, LargestSingularValue, Law, MarchenkoPastur, Silverstein, largest_singular_value
 from ...laws._inputs import probability_array, real_array
-from ._moving_population import Pieces, bulk
+from ._moving_population import Pieces, bulk, tilts
 from ._quadrature import endpoint_nodes
 
 GROWTH = 600.0  # 2 z₊ t beyond which e^{2zt} would overflow; the edge has long reached its limit
 SCAN = 200  # singular values at which the support is looked for, 3 % to 5 % apart
-CELLS = 256  # pieces of the population's density; the cdf is off by a quarter of a piece, 1e-3, at worst (late)
+LEAST_CELLS, MOST_CELLS = 256, 2048  # pieces of the population's density, 10 for each e-fold that it spans
 CHUNK = 2**18  # points × cells at a time
 
 
@@ -32,7 +32,8 @@ class TrainedReadout(Law):
     this is a Silverstein law of indefinite population s₀² T_y(z), z = ±a√l and 0, at ratio 1 + κ. M Mᵀ and VᵀV differ
     by O(s₀²), so σ(M) = √(y/2) up to O(s₀²/σ): values of the order of s₀ are not described.
 
-    ``nodes`` of the quadrature serve the edge; the bulk has the population in ``CELLS`` pieces, see ``bulk``.
+    ``nodes`` of the quadrature serve the edge. The bulk has the population in pieces, of second order in their
+    size: its density is within about 1 % while 2(z₊ − z₋)t < 200, z± = a(1 ± √κ).
     """
 
     output_ratio: float
@@ -86,7 +87,7 @@ class TrainedReadout(Law):
 
     @cached_property
     def support(self) -> tuple[tuple[float, float], ...]:
-        """(low, high) of every component, from left to right, found on ``SCAN`` points and refined to 1e-9.
+        """(low, high) of every component, from left to right, found on ``SCAN`` points and refined to 1e-8.
 
         Components or gaps narrower than the scan's spacing are not seen; below a tenth of s₀ it is not looked.
         """
@@ -94,7 +95,7 @@ class TrainedReadout(Law):
         inside = np.append(self.pdf(grid[:-1]) > 0, True)
         turns = np.flatnonzero(np.diff(inside.astype(int)))
         low, high, rising = grid[turns], grid[turns + 1], ~inside[turns]
-        while (high - low > 1e-9 * high).any():
+        while (high - low > 1e-8 * high).any():
             middle = (low + high) / 2
             past = (self.pdf(middle) > 0) == rising
             low, high = np.where(past, low, middle), np.where(past, middle, high)
@@ -142,8 +143,10 @@ class TrainedReadout(Law):
     def _pieces(self) -> tuple[Float[ndarray, "2 m"], Float[ndarray, " m"]]:
         """z at both ends of every piece, on either branch and at zero, and the pieces' weights."""
         law = MarchenkoPastur(1 / self.output_ratio, self.output_ratio)  # of AᵀA/a², an atom at 0 where κ < 1
-        angle = np.linspace(0, np.pi, CELLS + 1)
         low, high = law.support
+        efolds = 2 * self.teacher * (high**0.5 - low**0.5) * self.time
+        cells = int(np.clip(10 * efolds, LEAST_CELLS, MOST_CELLS))
+        angle = np.linspace(0, np.pi, cells + 1)
         l = low + (high - low) * np.sin(angle / 2) ** 2
         z, w = self.teacher * np.sqrt(l), np.diff(law.cdf(l)) / self.ratio
         idle = abs(1 - self.output_ratio) / self.ratio
@@ -161,10 +164,8 @@ class TrainedReadout(Law):
         for i in range(0, len(inside), size):
             here = inside[i : i + size]
             y = 2 * x.flat[here][:, None] ** 2
-            speeds = (
-                np.broadcast_to(-slope, (len(here), len(left))),
-                np.broadcast_to(-end_slope, (len(here), len(left))),
-            )
-            pieces = Pieces(start - y * slope, end - y * end_slope, *speeds, weights)
+            first, last = start - y * slope, end - y * end_slope
+            speeds = np.broadcast_to(-slope, first.shape), np.broadcast_to(-end_slope, first.shape)
+            pieces = Pieces(first, last, *speeds, weights, tilts(first, last, weights))
             value.flat[here] = getattr(bulk(pieces, self.ratio, y[:, 0]), part)
         return value[()]
