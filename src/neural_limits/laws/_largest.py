@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._checks import positive_float, positive_int
+from .._checks import one_of, positive_float, positive_int
 from ._inputs import probability_array
 from ._tracy_widom import LEAST_LOWER, LEAST_UPPER, TracyWidom
 
@@ -61,7 +61,9 @@ class LargestSingularValue:
         return np.sqrt(np.maximum(self.edge**2 + 2 * self.edge * self.scale * s, 0.0))
 
 
-def largest_singular_value(rows: int, columns: int, std: float = 1.0) -> LargestSingularValue:
+def largest_singular_value(
+    rows: int, columns: int, std: float = 1.0, *, centring: str = "edge"
+) -> LargestSingularValue:
     """The Tracy-Widom law of the top singular value of a matrix with iid entries of standard deviation τ.
 
     σ₁² ≈ τ²(μ + ν S),  μ = (√rows + √columns)²,  ν = (√rows + √columns)(1/√rows + 1/√columns)^⅓.
@@ -69,9 +71,11 @@ def largest_singular_value(rows: int, columns: int, std: float = 1.0) -> Largest
     ``rows``, ``columns`` are counts, ``std`` τ the standard deviation of an entry. ValueError for counts
     below one or a standard deviation that is not positive. The centre is the bulk's edge, which errs on the
     safe side at finite size: of square Gaussian matrices of 30, 100 and 300 rows 7.0 %, 8.6 % and 9.0 % pass
-    the 10 % level. Cost: O(1); the first level takes about 0.1 s.
+    the 10 % level. ``centring="finite"`` puts rows − ½ and columns − ½ in place of both counts, which holds the
+    rate better (9.3 % and 10.2 % at 50 and 100 rows); ``edge`` is then that centre, a little below the bulk's.
+    Cost: O(1); the first level takes about 0.1 s.
 
-    Source: Johnstone (2001), centred at the edge of docs/theory.md.
+    Source: Johnstone (2001), centred at the edge of docs/theory.md; Ma (2012) for the finite centring.
 
     >>> law = largest_singular_value(1000, 1000, std=1000**-0.5)
     >>> round(law.edge, 12), round(law.scale * 1000 ** (2 / 3), 3)
@@ -81,6 +85,7 @@ def largest_singular_value(rows: int, columns: int, std: float = 1.0) -> Largest
     """
     rows, columns = positive_int("rows", rows), positive_int("columns", columns)
     std = positive_float("std", std)
-    roots = np.sqrt(rows) + np.sqrt(columns)
-    spread = np.cbrt(1 / np.sqrt(rows) + 1 / np.sqrt(columns))
+    shift = 0.5 if one_of("centring", centring, ("edge", "finite")) == "finite" else 0.0
+    root_rows, root_columns = np.sqrt(rows - shift), np.sqrt(columns - shift)
+    roots, spread = root_rows + root_columns, np.cbrt(1 / root_rows + 1 / root_columns)
     return LargestSingularValue(edge=float(std * roots), scale=float(std * spread / 2))

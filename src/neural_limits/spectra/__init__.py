@@ -1,5 +1,7 @@
 """Spectra of trained weights: outliers, edges, overlaps, escape; predicted and measured."""
 
+from ._diagnose import diagnose as diagnose
+from ._diagnosis import Diagnosis as Diagnosis
 from ._empirical import leading_singular_triplets as leading_singular_triplets
 from ._empirical import top_singular_values as top_singular_values
 from ._escape import edge_eigenvalue as edge_eigenvalue
