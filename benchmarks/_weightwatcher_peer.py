@@ -2,8 +2,8 @@
 
     python _weightwatcher_peer.py MATRICES.npz COUNTS.json
 
-Per matrix: `num_spikes` of analyze(mp_fit=True), and how many eigenvalues of W'W pass `max_rand_eval`, the largest after
-a random permutation of the entries (analyze(randomize=True)).
+Per matrix: `num_spikes` of analyze(mp_fit=True), and how many squared singular values pass `max_rand_eval`,
+the top one after a random permutation of the entries (analyze(randomize=True)).
 """
 
 import json

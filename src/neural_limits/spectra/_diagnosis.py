@@ -29,7 +29,8 @@ class Diagnosis:
     * ``bulk``: "unchanged" if it follows the untrained law, "rescaled" if it follows it at another scale, "deformed" if
       at none; "undeformed" if at some scale, the initial one not given.
     * ``bulk_std``, ``bulk_std_error``: scale of its central values as a standard deviation of entries;
-      ``bulk_shift`` = bulk_std/init_std − 1, ``bulk_shift_error``; ``quantile_shifts`` at .1, .25, .5, .75, .9, relative.
+      ``bulk_shift`` = bulk_std/init_std − 1, ``bulk_shift_error``; ``quantile_shifts``, relative,
+      at .1, .25, .5, .75, .9.
     * ``bulk_distance``: Kolmogorov-Smirnov distance from the untrained law, ``shape_distance`` from the fitted one;
       ``bulk_level``, ``shape_level``: what noise passes with probability ``false_alarm``/2 and ``false_alarm``.
     * ``bulk_edge``, ``bulk_threshold``: of the bulk as it is now; None if deformed, as there is no law then.
