@@ -8,6 +8,7 @@ log(m)/m, not the 1/sqrt(m) of independent draws, and one constant serves every 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +17,7 @@ from scipy.special import ndtri
 
 from ..laws import QuarterCircle, TracyWidom, largest_singular_value
 
+LEVELS = 0.1, 0.25, 0.5, 0.75, 0.9  # where quantile shifts are read
 LEAST_VALUES = 30  # fewer singular values than this have no bulk to speak of
 CENTRAL = 0.1, 0.9  # the quantiles that set the scale: outliers and the edges do not move them
 SCALE_ERROR = 0.76  # relative error of the scale times sqrt(rows columns), measured .72-.77; 0.71 with every quantile
@@ -89,24 +91,26 @@ class BulkFit:
 def fit_bulk(descending: Float[ndarray, " m"], shape: tuple[int, int], false_alarm: float) -> BulkFit:
     """Scale and outliers together: values above the edge's level are taken out until the number stays.
 
-    Where the law does not hold then, there is no edge to count from, and the fit is of all below the lowest gap.
+    It starts from none; if the law does not hold then, from those above the lowest gap. If it still does not,
+    there is no edge to count from, and the fit is of all below that gap.
     """
-    gap = peeled = last_gap(descending, false_alarm)
-    seen = set[int]()
-    while peeled not in seen:
-        seen.add(peeled)
-        fit = fit_below(descending, shape, peeled, false_alarm)
-        peeled = min(int(np.sum(descending > fit.threshold)), len(descending) // 2)
-    return fit if fit.holds else fit_below(descending, shape, gap, false_alarm)
+    gap = last_gap(descending, false_alarm)
+    for peeled in (0, gap):
+        seen = set[int]()
+        while peeled not in seen:
+            seen.add(peeled)
+            fit = fit_below(descending, shape, peeled, false_alarm)
+            peeled = min(int(np.sum(descending > fit.threshold)), len(descending) // 2)
+        if fit.holds:
+            return fit
+    return fit_below(descending, shape, gap, false_alarm)
 
 
 def fit_below(descending: Float[ndarray, " m"], shape: tuple[int, int], outliers: int, false_alarm: float) -> BulkFit:
     """The fit to all but a given number of outliers, which take as many rows and columns with them."""
     law, rest = QuarterCircle(shape[0] - outliers, shape[1] - outliers), descending[outliers:]
-    levels = _central_levels(len(rest))
-    first = int(np.round(levels[0] * len(rest) - 0.5))
-    measured, expected = rest[::-1][first : first + len(levels)], law.quantile(levels)
-    std = float(measured @ expected / (expected @ expected))
+    first, expected = _central_quantiles(law.rows, law.columns, len(rest))
+    std = float(rest[::-1][first : first + len(expected)] @ expected / (expected @ expected))
     error = SCALE_ERROR / float(np.sqrt(law.rows * law.columns))
     edge, threshold = _edge(shape, std, error, false_alarm)
     distance = ks_distance(rest / std, law) if std > 0 else 1.0
@@ -115,17 +119,29 @@ def fit_below(descending: Float[ndarray, " m"], shape: tuple[int, int], outliers
 
 
 def scale_level(fit: BulkFit, false_alarm: float) -> float:
-    """Relative deviation of the scale that noise, and outliers that move each value by some ranks, do not pass."""
-    levels = _central_levels(len(fit.rest))
-    here = fit.law.quantile(levels)
-    there = fit.law.quantile(np.minimum(levels + fit.allowance, 1.0))
-    return float(there @ here / (here @ here)) - 1 + fit.relative_error * float(ndtri(1 - false_alarm / 2))
+    """Relative deviation of the scale that noise, and outliers that move the distribution function, do not pass."""
+    _, here = _central_quantiles(fit.law.rows, fit.law.columns, len(fit.rest))
+    moved = fit.allowance / fit.law.pdf(here)
+    return float(moved @ here / (here @ here)) + fit.relative_error * float(ndtri(1 - false_alarm / 2))
 
 
-def _central_levels(size: int) -> Float[ndarray, " k"]:
-    """Levels (i − 1/2)/m of the central values, lowest first."""
+def quantile_shifts(rest: Float[ndarray, " m"], law: QuarterCircle) -> tuple[float, ...]:
+    """Quantiles at .1, .25, .5, .75, .9 over those of a law, less one."""
+    expected = law.std * _unit_quantiles(law.rows, law.columns, LEVELS)
+    return tuple((np.quantile(rest, LEVELS) / expected - 1).tolist())
+
+
+@lru_cache(maxsize=64)  # a monitor asks for the same layers again and again, and each takes milliseconds
+def _unit_quantiles(rows: int, columns: int, levels: tuple[float, ...]) -> Float[ndarray, " k"]:
+    return QuarterCircle(rows, columns).quantile(levels)
+
+
+@lru_cache(maxsize=64)
+def _central_quantiles(rows: int, columns: int, size: int) -> tuple[int, Float[ndarray, " k"]]:
+    """Rank from below of the first central value, and the law's quantiles from there, at (i − 1/2)/m."""
     levels = (np.arange(size) + 0.5) / size
-    return levels[(levels >= CENTRAL[0]) & (levels <= CENTRAL[1])]
+    central = np.flatnonzero((levels >= CENTRAL[0]) & (levels <= CENTRAL[1]))
+    return int(central[0]), QuarterCircle(rows, columns).quantile(levels[central])
 
 
 def _edge(shape: tuple[int, int], std: float, error: float, false_alarm: float) -> tuple[float, float]:

@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike
 from .._checks import positive_float, positive_int
 from ..laws import QuarterCircle, largest_singular_value
 from ..laws._inputs import probability_array, real_array
-from ._bulk import LEAST_VALUES, BulkFit, fit_bulk, ks_distance, ks_level, last_gap, scale_level
-from ._diagnosis import LEVELS, Diagnosis
+from ._bulk import LEAST_VALUES, BulkFit, fit_bulk, ks_distance, ks_level, last_gap, quantile_shifts, scale_level
+from ._diagnosis import Diagnosis
 
 
 def diagnose(
@@ -122,7 +122,7 @@ def _change(
     found: dict[str, object] = {
         "bulk_shift": shift,
         "bulk_shift_error": fit.relative_error * fit.std / std,
-        "quantile_shifts": tuple((np.quantile(fit.rest, LEVELS) / law.quantile(LEVELS) - 1).tolist()),
+        "quantile_shifts": quantile_shifts(fit.rest, law),
         "bulk_distance": distance,
         "bulk_level": level,
     }

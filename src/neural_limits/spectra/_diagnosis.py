@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from numpy import ndarray
 
-LEVELS = 0.1, 0.25, 0.5, 0.75, 0.9  # where quantile shifts are read
 MEANING = {
     "unchanged": "the untrained law",
     "rescaled": "the untrained law at another scale",
