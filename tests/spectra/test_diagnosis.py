@@ -110,7 +110,9 @@ def test_rescaled_noise_is_rescaled(noise):
     assert found.count > 0  # seen from the start, that is
     assert found.separated == 0
     assert abs(1 + found.bulk_shift - 1.2**0.5) < 4 * found.bulk_shift_error
-    np.testing.assert_allclose(found.quantile_shifts, 1.2**0.5 - 1, atol=0.02)
+    before = np.array(diagnose(noise[0], (300, 200), 1.0).quantile_shifts)
+    np.testing.assert_allclose(1 + np.array(found.quantile_shifts), 1.2**0.5 * (1 + before), rtol=1e-12)
+    assert np.abs(before).max() < 0.05
     np.testing.assert_allclose(found.bulk_edge, 1.2**0.5 * found.edge, rtol=0.02)
     decayed = diagnose(0.98 * noise[0], (300, 200), 1.0)
     assert decayed.bulk == "rescaled"

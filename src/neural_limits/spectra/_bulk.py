@@ -61,7 +61,8 @@ class BulkFit:
     """A quarter circle fitted to all values but the ``outliers`` largest.
 
     ``std`` and its relative error; ``edge`` and the ``threshold`` of its top value; ``distance`` of the rest from the
-    fitted law and its ``level`` (Kolmogorov-Smirnov). ``law`` has unit scale.
+    fitted law (Kolmogorov-Smirnov) and its ``level``, which contains the ``allowance``: how far the outliers may move
+    the distribution function of the rest. ``law`` has unit scale.
     """
 
     outliers: int
@@ -73,19 +74,12 @@ class BulkFit:
     threshold: float
     distance: float
     level: float
-
-    @property
-    def allowance(self) -> float:
-        """How far the outliers may move the distribution function of the rest.
-
-        At most as far as noise itself: a tail cut off a deformed bulk must not excuse the deformation.
-        """
-        return min(SPIKE_SHARE * self.outliers / len(self.rest), self.level)
+    allowance: float
 
     @property
     def holds(self) -> bool:
         """The rest follows the law, as far as noise and the outliers let it."""
-        return self.distance <= self.level + self.allowance
+        return self.distance <= self.level
 
 
 def fit_bulk(descending: Float[ndarray, " m"], shape: tuple[int, int], false_alarm: float) -> BulkFit:
@@ -114,8 +108,10 @@ def fit_below(descending: Float[ndarray, " m"], shape: tuple[int, int], outliers
     error = SCALE_ERROR / float(np.sqrt(law.rows * law.columns))
     edge, threshold = _edge(shape, std, error, false_alarm)
     distance = ks_distance(rest / std, law) if std > 0 else 1.0
-    level = ks_level(len(rest), false_alarm, fitted=True)
-    return BulkFit(outliers, rest, law, std, error, edge, threshold, distance, level)
+    noise = ks_level(len(rest), false_alarm, fitted=True)
+    # No more than noise itself: a tail cut off a deformed bulk must not excuse the deformation.
+    allowance = min(SPIKE_SHARE * outliers / len(rest), noise)
+    return BulkFit(outliers, rest, law, std, error, edge, threshold, distance, noise + allowance, allowance)
 
 
 def scale_level(fit: BulkFit, false_alarm: float) -> float:

@@ -40,8 +40,8 @@ def diagnose(
     300 x 200 weight, all 200 singular values, initial std 0.05774
     from the start: 1 above 1.844 (edge 1.816, false alarms 0.01): 2.044
     bulk: unchanged, the untrained law
-      scale +0.02% (standard error 0.31%); distance 0.0141 from the untrained law, noise 0.0195
-      std 0.05775; distance 0.0140 at that scale, noise 0.0175
+      scale +0.02% (standard error 0.31%, level 1.06%), distance 0.0141 (level 0.0208) from the untrained law
+      std 0.05775, distance 0.0140 (level 0.0188) at that scale
       1 separated from it by its present level 1.844
     stable rank: 48.5, untrained 61.9; outliers hold 2.06% of the energy
     """
@@ -117,16 +117,17 @@ def _change(
     """The bulk beside the initial one; two tests, each at half the false alarm, say whether it is unchanged."""
     law = QuarterCircle(fit.law.rows, fit.law.columns, std)
     shift, distance = fit.std / std - 1, ks_distance(fit.rest, law)
-    level = ks_level(len(fit.rest), false_alarm / 2, fitted=False)
-    same_shape = distance <= level + fit.allowance
+    level = ks_level(len(fit.rest), false_alarm / 2, fitted=False) + fit.allowance
+    shift_level = scale_level(fit, false_alarm / 2)
     found: dict[str, object] = {
         "bulk_shift": shift,
         "bulk_shift_error": fit.relative_error * fit.std / std,
+        "bulk_shift_level": shift_level,
         "quantile_shifts": quantile_shifts(fit.rest, law),
         "bulk_distance": distance,
         "bulk_level": level,
     }
-    if fit.holds and same_shape and abs(shift) <= scale_level(fit, false_alarm / 2):
+    if fit.holds and distance <= level and abs(shift) <= shift_level:
         # The initial scale is exact, the fitted one is not: the initial edge is the present one.
         start = _from_start(values, shape, std, false_alarm)
         found |= {"bulk": "unchanged", "separated": start["count"]}

@@ -28,10 +28,11 @@ class Diagnosis:
     * ``bulk``: "unchanged" if it follows the untrained law, "rescaled" if it follows it at another scale, "deformed" if
       at none; "undeformed" if at some scale, the initial one not given.
     * ``bulk_std``, ``bulk_std_error``: scale of its central values as a standard deviation of entries;
-      ``bulk_shift`` = bulk_std/init_std − 1, ``bulk_shift_error``; ``quantile_shifts``, relative,
-      at .1, .25, .5, .75, .9.
-    * ``bulk_distance``: Kolmogorov-Smirnov distance from the untrained law, ``shape_distance`` from the fitted one;
-      ``bulk_level``, ``shape_level``: what noise passes with probability ``false_alarm``/2 and ``false_alarm``.
+      ``bulk_shift`` = bulk_std/init_std − 1, ``bulk_shift_error``; ``quantile_shifts`` at .1, .25, .5, .75, .9.
+    * ``bulk_distance``: Kolmogorov-Smirnov distance from the untrained law, ``shape_distance`` from the fitted one.
+    * ``bulk_shift_level``, ``bulk_level``, ``shape_level``: what noise passes with probability ``false_alarm`` (half of
+      it in the first two), plus what the outliers may add to it. "unchanged" is below the first two, "deformed"
+      above the third.
     * ``bulk_edge``, ``bulk_threshold``: of the bulk as it is now; None if deformed, as there is no law then.
     * ``separated``: how many values stand above that threshold; if deformed, above the lowest wide gap.
     * ``gap``: how many stand above the lowest wide gap in any case, 0 if there is none.
@@ -54,6 +55,7 @@ class Diagnosis:
     bulk_std_error: float | None = None
     bulk_shift: float | None = None
     bulk_shift_error: float | None = None
+    bulk_shift_level: float | None = None
     quantile_shifts: tuple[float, ...] | None = None
     bulk_distance: float | None = None
     bulk_level: float | None = None
@@ -106,11 +108,12 @@ def _bulk_lines(found: Diagnosis) -> list[str]:
     lines = [f"bulk: {found.bulk}, {MEANING[found.bulk]}"]
     if found.bulk_shift is not None:
         lines.append(
-            f"  scale {found.bulk_shift:+.2%} (standard error {found.bulk_shift_error:.2%}); "
-            f"distance {found.bulk_distance:.4f} from the untrained law, noise {found.bulk_level:.4f}"
+            f"  scale {found.bulk_shift:+.2%} (standard error {found.bulk_shift_error:.2%}, "
+            f"level {found.bulk_shift_level:.2%}), distance {found.bulk_distance:.4f} (level {found.bulk_level:.4f}) "
+            "from the untrained law"
         )
     lines.append(
-        f"  std {found.bulk_std:.4g}; distance {found.shape_distance:.4f} at that scale, noise {found.shape_level:.4f}"
+        f"  std {found.bulk_std:.4g}, distance {found.shape_distance:.4f} (level {found.shape_level:.4f}) at that scale"
     )
     where = "a gap" if found.bulk_threshold is None else f"its present level {found.bulk_threshold:.4g}"
     lines.append(f"  {found.separated} separated from it by {where}")
