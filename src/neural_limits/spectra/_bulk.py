@@ -85,8 +85,8 @@ class BulkFit:
 def fit_bulk(descending: Float[ndarray, " m"], shape: tuple[int, int], false_alarm: float) -> BulkFit:
     """Scale and outliers together: values above the edge's level are taken out until the number stays.
 
-    It starts from none; if the law does not hold then, from those above the lowest gap. If it still does not,
-    there is no edge to count from, and the fit is of all below that gap.
+    It starts from none; if the law does not hold then, from those above the lowest gap. If it still does not, there
+    is no edge to count from: the fit is of all values, or of those below the gap if they are nearer to a law.
     """
     gap = last_gap(descending, false_alarm)
     for peeled in (0, gap):
@@ -97,7 +97,7 @@ def fit_bulk(descending: Float[ndarray, " m"], shape: tuple[int, int], false_ala
             peeled = min(int(np.sum(descending > fit.threshold)), len(descending) // 2)
         if fit.holds:
             return fit
-    return fit_below(descending, shape, gap, false_alarm)
+    return min((fit_below(descending, shape, k, false_alarm) for k in (0, gap)), key=lambda fit: fit.distance)
 
 
 def fit_below(descending: Float[ndarray, " m"], shape: tuple[int, int], outliers: int, false_alarm: float) -> BulkFit:

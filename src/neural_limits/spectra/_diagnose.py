@@ -127,7 +127,7 @@ def _change(
         "bulk_distance": distance,
         "bulk_level": level,
     }
-    if fit.holds and distance <= level and abs(shift) <= shift_level:
+    if distance <= level and abs(shift) <= shift_level:
         # The initial scale is exact, the fitted one is not: the initial edge is the present one.
         start = _from_start(values, shape, std, false_alarm)
         found |= {"bulk": "unchanged", "separated": start["count"]}
