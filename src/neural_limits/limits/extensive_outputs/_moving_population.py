@@ -86,7 +86,7 @@ def bulk(pieces: Pieces, ratio: float, y: Float[ndarray, " p"]) -> Bulk:
 
 
 def _solve(pieces: Pieces, ratio: float, y: Float[ndarray, " p"]) -> Complex[ndarray, " p"]:
-    """u with x(u) = y, the limit from above: Newton's method from far above the real line, ``STEP`` times lower at a time."""
+    """u with x(u) = y, the limit from above: Newton's method from far above, ``STEP`` times lower at a time."""
     reach = np.maximum(np.abs(pieces.left).max(1), np.abs(pieces.right).max(1))
     height = 4 * (1 + ratio) * (reach + y)
     u = y + 1j * height
