@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._checks import positive_float, positive_int
+from ._graph import Graph
 from ._inputs import probability_array, real_array
 from ._largest import Largest
 from ._law import Law
 from ._population import Intervals, Population, population_of
-from ._subordination import Plane
 from ._tracy_widom import TracyWidom
 
 
@@ -68,28 +68,28 @@ class Silverstein(Law):
         return float(np.abs(self._read.values).max())
 
     @cached_property
-    def _plane(self) -> Plane:
+    def _graph(self) -> Graph:
         values, weights, gaps = self._read
         here = np.flatnonzero(values)
         # Neighbours of a value zero that is left out: a gap may be there if there is one on either side of it.
         between = np.array([gaps[i:j].any() for i, j in pairwise(here)], dtype=bool)
-        return Plane(values[here] / self._unit, weights[here], self.ratio, between)
+        return Graph(values[here] / self._unit, weights[here], self.ratio, between)
 
     @cached_property
     def support(self) -> tuple[tuple[float, float], ...]:
         """(low, high) of every component of the bulk, from left to right; an ``atom`` at 0 is not among them."""
-        ends = self._plane.x(self._plane.ends.reshape(-1)).reshape(-1, 2) * self._unit
+        ends = self._graph.x(self._graph.ends.reshape(-1)).reshape(-1, 2) * self._unit
         return tuple((float(low), float(high)) for low, high in ends)
 
     @property
     def edge(self) -> float:
         """Upper edge of the bulk: x(u₊), without looking for gaps."""
-        return float(self._plane.x(np.array([self._plane.top]))[0] * self._unit)
+        return float(self._graph.x(np.array([self._graph.top]))[0] * self._unit)
 
     @property
     def atom(self) -> float:
         """Mass at zero: max(H{0}, 1 − 1/c)."""
-        return max(1 - float(self._plane.w.sum()), 1 - 1 / self.ratio, 0.0)
+        return max(1 - float(self._graph.w.sum()), 1 - 1 / self.ratio, 0.0)
 
     def mean(self) -> float:
         """∫ x dF = ∫ t dH."""
@@ -103,8 +103,8 @@ class Silverstein(Law):
     @cached_property
     def _counts(self) -> NDArray[np.float64]:
         """Companion mass below both ends of every component."""
-        ends = self._plane.ends
-        return self._plane.count(ends.reshape(-1), np.zeros(ends.size)).reshape(-1, 2)
+        ends = self._graph.ends
+        return self._graph.count(ends.reshape(-1), np.zeros(ends.size)).reshape(-1, 2)
 
     def pdf(self, x: ArrayLike) -> NDArray[np.float64]:
         """Density of the bulk at x, per unit eigenvalue; 0 outside, the atom left out, inf at a hard edge 0.
@@ -125,7 +125,7 @@ class Silverstein(Law):
         square, v = self._point(np.maximum(s, 0.0) ** 2)
         root = np.sqrt(self._unit)
         # At a hard edge u = i s/√κ, κ = c Σ w/t, to first order.
-        limit = 2 * np.sqrt((self._plane.w / self._plane.t).sum() / self.ratio) / (np.pi * root)
+        limit = 2 * np.sqrt((self._graph.w / self._graph.t).sum() / self.ratio) / (np.pi * root)
         with np.errstate(divide="ignore", invalid="ignore"):
             density = 2 * (s / root) * v / (np.pi * self.ratio * square) / root
         return np.where(np.isnan(v) | (s < 0), 0.0, np.where(square == 0, limit, density))[()]
@@ -134,13 +134,13 @@ class Silverstein(Law):
         """Mass at or below x, the atom included; a closed form at the graph's point. ValueError for NaN."""
         x = real_array("x", x)
         flat = x.ravel() / self._unit
-        r, y = self._plane.graph(flat)
+        r, y = self._graph.graph(flat)
         inside = ~np.isnan(r)
         # In a gap the mass is that of the components to the left.
-        left = np.searchsorted([part.x[-1] for part in self._plane.components], flat, side="left")
+        left = np.searchsorted([part.x[-1] for part in self._graph.components], flat, side="left")
         mass = self._below[left]
         part = left[inside]
-        mass[inside] += (self._plane.count(r[inside], y[inside]) - self._counts[part, 0]) / self.ratio
+        mass[inside] += (self._graph.count(r[inside], y[inside]) - self._counts[part, 0]) / self.ratio
         mass += np.where(flat >= 0, self.atom, 0.0)
         return np.clip(mass, 0.0, 1.0).reshape(x.shape)[()]
 
@@ -159,10 +159,10 @@ class Silverstein(Law):
         bulk = np.clip(np.where(q > negative, q - self.atom, q), 0.0, self._below[-1])
         part = np.clip(np.searchsorted(self._below, bulk, side="left") - 1, 0, len(self.masses) - 1)
         x = np.empty_like(bulk)
-        for k, component in enumerate(self._plane.components):
+        for k, component in enumerate(self._graph.components):
             here = part == k
             target = self._counts[k, 0] + self.ratio * (bulk[here] - self._below[k])
-            x[here] = self._plane.invert_count(component, target) * self._unit
+            x[here] = self._graph.invert_count(component, target) * self._unit
         return np.where(at_zero, 0.0, x)[()]
 
     def stieltjes(self, z: ArrayLike) -> NDArray[np.complex128]:
@@ -174,11 +174,11 @@ class Silverstein(Law):
         z = np.asarray(z, dtype=np.complex128)
         if not np.isfinite(z).all():
             raise ValueError("`z` must be finite; give points of the complex plane off the poles.")
-        if (z == 0).any() and (self.atom > 0 or self._plane.rest == 0):
+        if (z == 0).any() and (self.atom > 0 or self._graph.rest == 0):
             raise ValueError("`z` must not be 0 for this law; the transform has a pole there.")
         values, weights, _ = self._read
         flat, lower = z.ravel() / self._unit, z.ravel().imag < 0
-        u = self._plane.solve(np.where(lower, flat.conj(), flat)) * self._unit
+        u = self._graph.solve(np.where(lower, flat.conj(), flat)) * self._unit
         inverse = 1 / (np.where(lower, u.conj(), u)[:, None] - values)
         return np.asarray(-inverse @ weights / (1 + self.ratio * inverse @ (weights * values))).reshape(z.shape)[()]
 
@@ -193,12 +193,12 @@ class Silverstein(Law):
 
     def edge_scale(self, rows: int) -> float:
         """s of ``largest``: the width of the top eigenvalue's scatter, in the unit of x."""
-        plane, top = self._plane, self._plane.top
-        curvature = 2 * float((plane.a / (top - plane.t) ** 3).sum())
+        graph, top = self._graph, self._graph.top
+        curvature = 2 * float((graph.a / (top - graph.t) ** 3).sum())
         step = positive_int("rows", rows) / self.ratio * np.sqrt(2 / curvature) / top**2
         return float(step ** (-2 / 3) * self._unit)
 
     def _point(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """|u|² and v of the graph at x; NaN outside the bulk."""
-        r, y = self._plane.graph(x.ravel() / self._unit)
+        r, y = self._graph.graph(x.ravel() / self._unit)
         return (r * r + y).reshape(x.shape), np.sqrt(y).reshape(x.shape)
