@@ -29,6 +29,10 @@ NOTATION: dict[str, Symbol] = {
     "sigma_w": Symbol("σ_w", "initial standard deviation of hidden operators, times √n", "1"),
     "lr": Symbol("η", "learning rate before the parametrization's factors", "1"),
     "tolerance": Symbol("tol", "relative size below which a new direction is not kept", "1"),
+    "output_ratio": Symbol("κ", "outputs over width, C/N", "1"),
+    "width_ratio": Symbol("c", "width over input dimension, N/D", "1"),
+    "sample_ratio": Symbol("1/ψ", "samples over input dimension, P/D", "1"),
+    "teacher": Symbol("a", "standard deviation of the teacher's entries, times √D", "1"),
     # results
     "loss": Symbol("L", "training loss", "loss"),
     "accuracy": Symbol("acc", "fraction of samples classified right", "1"),
@@ -64,6 +68,11 @@ NOTATION: dict[str, Symbol] = {
     "divergence_lr": Symbol("η_div", "rate above which the last loss exceeds the first", "1"),
     "matched_lr": Symbol("η", "rate at which the losses of all widths are compared", "1"),
     "matched_loss": Symbol("L", "training loss at the matched rate", "loss"),
+    "pdf": Symbol("f", "density of the singular values, an atom at zero left out", "per unit singular value"),
+    "cdf": Symbol("F", "share of the singular values at or below", "1"),
+    "low": Symbol("σ₋", "lower end of a component of the bulk", "operator norm"),
+    "high": Symbol("σ₊", "upper end of a component of the bulk", "operator norm"),
+    "mass": Symbol("∫f", "share of the singular values in a component", "1"),
     "slope": Symbol("d log η*/d log n", "exponent of the largest stable rate in the width", "1"),
     "slope_stderr": Symbol("δ", "standard error of the slope over seeds", "1"),
 }

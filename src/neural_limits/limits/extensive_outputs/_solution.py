@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from ..._checks import positive_int
+from ..._notation import attributes
 from ...laws import Largest, Law
 from ...laws._inputs import probability_array
 
@@ -91,15 +92,16 @@ class ManyOutputs(Law):
         grid = np.linspace(0, 1.1 * self.edge, GRID)
         low, high = np.reshape(self.support, (-1, 2)).T
         attrs = {"edge": self.edge, "atom": self.atom, "truncation": self.truncation, "status": self.status}
+        variables = {
+            "pdf": ("singular_value", self.pdf(grid)),
+            "cdf": ("singular_value", self.cdf(grid)),
+            "low": ("component", low),
+            "high": ("component", high),
+            "mass": ("component", self.masses),
+        }
         return xr.Dataset(
-            {
-                "pdf": ("singular_value", self.pdf(grid), {"units": "per unit singular value"}),
-                "cdf": ("singular_value", self.cdf(grid)),
-                "low": ("component", low, {"units": "operator norm"}),
-                "high": ("component", high, {"units": "operator norm"}),
-                "mass": ("component", self.masses),
-            },
-            coords={"singular_value": ("singular_value", grid, {"units": "operator norm"})},
+            {name: (*variable, attributes(name)) for name, variable in variables.items()},
+            coords={"singular_value": ("singular_value", grid, {"symbol": "σ", "units": "operator norm"})},
             attrs={**attrs, "setting": str(self.setting)},
         )
 
