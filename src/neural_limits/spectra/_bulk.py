@@ -22,9 +22,8 @@ LEAST_VALUES = 30  # fewer singular values than this have no bulk to speak of
 CENTRAL = 0.1, 0.9  # the quantiles that set the scale: outliers and the edges do not move them
 SCALE_ERROR = 0.76  # relative error of the scale times sqrt(rows columns), measured .72-.77; 0.71 with every quantile
 RIGIDITY_SLOPE, RIGIDITY, RIGIDITY_FITTED = 0.42, 0.47, 0.23  # of log m; constants for a known and a fitted scale
-RIGIDITY_TAIL = 1 / (
-    np.sqrt(2) * np.pi
-)  # per log(1/false alarm): maximum of a log-correlated field, variance log(m)/pi²
+# Per log(1/false alarm): the maximum of a log-correlated field of variance log(m)/pi².
+RIGIDITY_TAIL = 1 / (np.sqrt(2) * np.pi)
 SPIKE_SHARE = 0.25  # ranks by which one outlier may move the rest: interlacing allows 1, planted spikes take 0.17
 GAP_NEIGHBOURS = 10  # a gap is measured in units of the next ten
 GAP, GAP_SLOPE, GAP_TAIL = 0.23, 0.008, 0.0585  # widest gap of noise: constant, per log m, per log(1/false alarm)
