@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._experiment import Experiment
+from .bulk_restructuring import BULK_RESTRUCTURING
 from .coupling import COUPLING
 from .digits_outliers import DIGITS_OUTLIERS
 from .edge_of_stability import EDGE_OF_STABILITY
@@ -25,6 +26,6 @@ def registry() -> dict[str, Experiment]:
     experiments = (
         OUTLIER_ESCAPE, EXACTNESS_IN_LAW, DIGITS_OUTLIERS, INFINITE_DEPTH, COUPLING, NONDEGENERACY,
         GRADIENT_INDEPENDENCE, TWO_LAYER_BLOCKS, PROPORTIONAL_LIMIT, EDGE_OF_STABILITY,
-        LEARNING_RATE_TRANSFER,
+        LEARNING_RATE_TRANSFER, BULK_RESTRUCTURING,
     )  # fmt: skip
     return {experiment.name: experiment for experiment in experiments}

@@ -1,0 +1,112 @@
+"""Where the gap between bulk and learned singular values closes: output ratio against teacher strength."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy import ndarray
+
+from ..limits.extensive_outputs import Setting, closing_ratio
+from ._bulk_laws import RATE, SOURCE, STEPS, law
+from ._bulk_networks import outputs, spectra
+from ._experiment import Mean, Say, Verdict, decide, mean_of
+
+WIDTH, SEEDS = 512, 4
+WIDTH_RATIOS = (1.0, 0.5)
+TEACHERS = (1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0)
+NETWORKS = {1.0: (2.0, 3.0, 4.0, 5.0), 0.5: (1.75, 2.0, 2.5, 3.0)}  # width ratio: teachers with networks
+FACTORS = (0.5, 0.75, 1.25, 1.5, 2.0)  # their output ratios over the closing one
+CLEAR = (0.5, 1.5)  # nearer to the curve the gap is narrower than the tails of networks of this width
+NEIGHBOURS = 5  # spacings on either side
+SEEN = 3.0  # spacing over its neighbours' from which there is a gap; without one it is 1 +- 0.5/sqrt(seeds)
+
+
+class Point(NamedTuple):
+    """Networks at one point of the diagram."""
+
+    width_ratio: float
+    teacher: float
+    factor: float  # output ratio over the closing one
+    output_ratio: float
+    gap: float  # the law's, 0 where it is closed
+    spacing: Mean  # between the C-th and the next singular value
+    relative: Mean  # that over the mean of its neighbours
+    inside: int  # singular values in the middle half of the law's gap, over all seeds
+
+
+class Diagram(NamedTuple):
+    """Closing ratios (width ratio, teacher), NaN where there is no gap, and networks beside them."""
+
+    closing: ndarray
+    points: list[Point]
+
+
+def diagram(quick: bool, say: Say) -> Diagram:
+    """Curves for every width ratio and points on both sides of them."""
+    curves, points = [], []
+    for ratio in WIDTH_RATIOS:
+        say(f"where the gap closes: N/D = {ratio:g}")
+        curve = {a: closing(a, ratio) for a in TEACHERS}
+        curves.append(list(curve.values()))
+        for a in NETWORKS[ratio][1:3] if quick else NETWORKS[ratio]:
+            say(f"networks about the closing of the gap: N/D = {ratio:g}, a = {a:g}")
+            factors = CLEAR if quick else FACTORS
+            points += [point(ratio, a, f, curve[a]) for f in factors if f * curve[a] <= 1]
+    return Diagram(np.array(curves), points)
+
+
+def closing(teacher: float, width_ratio: float) -> float:
+    """κ*, NaN where no output ratio has a gap."""
+    found = closing_ratio(lr=RATE, steps=STEPS, teacher=teacher, width_ratio=width_ratio, accuracy=1e-4)
+    return float("nan") if found is None else found
+
+
+def point(width_ratio: float, teacher: float, factor: float, close: float) -> Point:
+    """Networks at ``factor`` times the closing ratio, C rounded to a whole number."""
+    count = outputs(factor * close, WIDTH)
+    setting = Setting(count / WIDTH, width_ratio, lr=RATE, steps=STEPS, teacher=teacher)
+    values = spectra(setting, WIDTH, SEEDS)
+    support = law(setting).support
+    gap, inside = 0.0, 0
+    if len(support) > 1:
+        (_, low), (high, _) = support[-2:]
+        gap = high - low
+        inside = int((np.abs(values - (low + high) / 2) < gap / 4).sum())
+    spacing, relative = spacings(values, count)
+    return Point(width_ratio, teacher, factor, count / WIDTH, gap, spacing, relative, inside)
+
+
+def spacings(values: ndarray, count: int) -> tuple[Mean, Mean]:
+    """Between value number ``count`` and the next, and over the mean of the spacings beside it; largest first."""
+    steps = -np.diff(values, axis=1)
+    at = count - 1
+    beside = np.concatenate([steps[:, max(0, at - NEIGHBOURS) : at], steps[:, at + 1 : at + 1 + NEIGHBOURS]], axis=1)
+    return mean_of(steps[:, at]), mean_of(steps[:, at] / beside.mean(1))
+
+
+def gap_verdicts(found: Diagram) -> list[Verdict]:
+    """A row for every width ratio and side of its curve."""
+    rows = []
+    for ratio in WIDTH_RATIOS:
+        points = [p for p in found.points if p.width_ratio == ratio]
+        rows += [_open(ratio, [p for p in points if p.factor <= CLEAR[0]])]
+        rows += [_closed(ratio, [p for p in points if p.factor >= CLEAR[1]])]
+    return rows
+
+
+def _open(ratio: float, points: list[Point]) -> Verdict:
+    inside, least = sum(p.inside for p in points), min(points, key=lambda p: p.relative.value)
+    text = f"{inside} singular values in the middle half of the law's gap, over {SEEDS} networks at each of "
+    text += f"{len(points)} points; the spacing there is {least.relative} times its neighbours' or more"
+    claim = f"N/D = {ratio:g}: below κ* (at {CLEAR[0]:g} κ*) there is a gap, C singular values above it"
+    holds = inside == 0 and least.relative.value > SEEN
+    return Verdict(claim, SOURCE, text, f"none, above {SEEN:g} times", decide(holds))
+
+
+def _closed(ratio: float, points: list[Point]) -> Verdict:
+    most = max(points, key=lambda p: p.relative.value)
+    text = f"the spacing below the C-th singular value is {most.relative} times its neighbours' or less, at "
+    text += f"{len(points)} points"
+    claim = f"N/D = {ratio:g}: above κ* (from {CLEAR[1]:g} κ* on) the gap has closed"
+    return Verdict(claim, SOURCE, text, f"below {SEEN:g} times", decide(most.relative.value < SEEN))

@@ -1,0 +1,227 @@
+"""Spectra of dense networks with many outputs against their law: from one output to half the width, and at large."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from numpy import ndarray
+
+from ..laws import QuarterCircle
+from ..limits import many_outputs, many_outputs_flow
+from ..limits.extensive_outputs import ManyOutputs, Setting, few_outputs_outlier
+from ._bulk_networks import Flow, spectra
+from ._experiment import Mean, Say, Verdict, decide, mean_of, standard_errors
+
+SOURCE = "arXiv 2605.07870"
+WIDTH = 512
+AGREES = 0.008  # distance of a few pooled spectra of width 512: their values are rigid, so that it is O(1/N)
+UNCHANGED = 0.01  # distance of a bulk to the untrained law
+OUTPUTS = {1: 200, 4: 60, 16: 24, 64: 12, 256: 8}  # C of the crossover: seeds
+STEPS, RATE, TEACHER = 30, 0.2, 3.0
+UNTRAINED = QuarterCircle(WIDTH, WIDTH, WIDTH**-0.5)
+
+
+def law(case: Setting | Flow) -> ManyOutputs:
+    """The limit's law of a case."""
+    if isinstance(case, Flow):
+        return many_outputs_flow(**case._asdict(), train_readout=True)
+    return many_outputs(**vars(case))
+
+
+def distance(values: ndarray, cdf: Callable[[ndarray], ndarray], least: float = 0.0) -> Mean:
+    """Kolmogorov-Smirnov distance of pooled ``values`` (seed, mode) to a law, and its jackknife error over seeds.
+
+    Only values above ``least`` count as places, all of them as mass.
+    """
+    expected = np.asarray(cdf(values))
+    whole = _distance(values, expected, least)
+    n = len(values)
+    if n == 1:
+        return Mean(whole, float("nan"))
+    others = [_distance(np.delete(values, i, 0), np.delete(expected, i, 0), least) for i in range(min(n, 40))]
+    return Mean(whole, float(np.std(others) * (n - 1) ** 0.5))
+
+
+def _distance(values: ndarray, expected: ndarray, least: float) -> float:
+    order = np.argsort(values, axis=None)
+    x, f, n = values.ravel()[order], expected.ravel()[order], values.size
+    share = np.arange(n) / n
+    return float(np.maximum(f - share, share + 1 / n - f)[x > least].max())
+
+
+# -- crossover -----------------------------------------------------------------------------------------------------
+
+
+class Crossing(NamedTuple):
+    """One number of outputs: the law and the networks' singular values (seed, mode)."""
+
+    outputs: int
+    law: ManyOutputs
+    values: ndarray
+
+    @property
+    def bulk(self) -> ndarray:
+        """All but the C largest values."""
+        return self.values[:, self.outputs :]
+
+    def bulk_distance(self) -> Mean:
+        """Of the networks' bulk to the untrained law."""
+        return distance(self.bulk, UNTRAINED.cdf)
+
+
+def bulk_distance(limit: ManyOutputs, outputs: int) -> float:
+    """Of the law's lowest 1 − κ, the bulk, to the untrained law."""
+    kept = 1 - outputs / WIDTH
+    x = np.linspace(0, limit.edge, 600)
+    return float(np.abs(np.minimum(limit.cdf(x) / kept, 1) - UNTRAINED.cdf(x)).max())
+
+
+def crossover(quick: bool, say: Say) -> list[Crossing]:
+    """From one output to half the width."""
+    found = []
+    for count, seeds in OUTPUTS.items():
+        seeds = max(4, seeds // 4) if quick else seeds
+        say(f"{count} outputs at width {WIDTH}: {seeds} networks")
+        setting = Setting(count / WIDTH, lr=RATE, steps=STEPS, teacher=TEACHER)
+        found.append(Crossing(count, law(setting), spectra(setting, WIDTH, seeds)))
+    return found
+
+
+def crossover_verdicts(found: list[Crossing]) -> list[Verdict]:
+    """Agreement, the bump's mass and place, and what becomes of the bulk."""
+    rows = [_agrees(f"C = {f.outputs}, N = {WIDTH}: the spectrum follows the law", f.values, f.law.cdf) for f in found]
+    parted = [f for f in found if len(f.law.support) > 1]
+    rows += [_mass(f) for f in parted]
+    rows += [_place(f) for f in parted]
+    rows.append(_outlier(found[0]))
+    rows += [_bulk(f) for f in found]
+    return rows
+
+
+def _agrees(claim: str, values: ndarray, cdf: Callable[[ndarray], ndarray]) -> Verdict:
+    apart = distance(values, cdf)
+    return Verdict(claim, SOURCE, f"distance {apart}", f"below {AGREES:g}", decide(apart.value < AGREES))
+
+
+def _mass(found: Crossing) -> Verdict:
+    """Singular values above the middle of the gap."""
+    (_, low), (high, _) = found.law.support[-2:]
+    counts = (found.values > (low + high) / 2).sum(1)
+    mean = mean_of(counts)
+    text = f"{mean.value:.3f} ± {mean.error:.3f} singular values above the gap in {len(counts)} networks"
+    expected = found.law.masses[-1] * found.values.shape[1]
+    text += f"; the law's bump holds {expected:.3f}"
+    holds = abs(mean.value - expected) <= max(3 * mean.error, 0.02 * expected)
+    claim = f"C = {found.outputs}: the learned singular values are C in number"
+    return Verdict(claim, SOURCE, text, "within 3 standard errors or 2 %", decide(bool(holds)))
+
+
+def outside(found: Crossing) -> Mean:
+    """Share of the C largest values that lie outside the law's bump, over seeds."""
+    low, high = found.law.support[-1]
+    learned = found.values[:, : found.outputs]
+    return mean_of(((learned < low) | (learned > high)).mean(1))
+
+
+def _place(found: Crossing) -> Verdict:
+    low, high = found.law.support[-1]
+    share = outside(found)
+    claim = f"C = {found.outputs}: the law's bump [{low:.3f}, {high:.3f}] holds the learned singular values"
+    text = f"{share.value:.1%} ± {share.error:.1%} of them outside"
+    return Verdict(
+        claim, "none: the law is that of C in proportion to N", text, "below 5 %", decide(share.value < 0.05)
+    )
+
+
+def _outlier(found: Crossing) -> Verdict:
+    predicted = few_outputs_outlier(lr=RATE, steps=STEPS, teacher=TEACHER)
+    assert predicted is not None
+    mean = mean_of(found.values[:, 0])
+    apart = standard_errors(mean, Mean(predicted, 0.0))
+    scatter = found.values[:, 0].std(ddof=1)
+    text = f"{mean} against {predicted:.4f}: {apart:.1f} standard errors; they scatter by {scatter:.3f}"
+    return Verdict("C = 1: the outlier of few outputs", SOURCE, text, "below 3", decide(apart < 3))
+
+
+def _bulk(found: Crossing) -> Verdict:
+    """Few outputs leave the bulk as it was; many restructure it, as the law says."""
+    apart, predicted = found.bulk_distance(), bulk_distance(found.law, found.outputs)
+    text = f"distance of all but the C largest to the untrained law {apart}, the law's {predicted:.4f}"
+    ratio = f"C = {found.outputs} (κ = {found.outputs / WIDTH:.3g})"
+    if found.outputs <= 4:
+        claim = f"{ratio}: few outputs leave the bulk as it was"
+        return Verdict(claim, SOURCE, text, f"below {UNCHANGED:g}", decide(apart.value < UNCHANGED))
+    claim = f"{ratio}: outputs in proportion to the width restructure the bulk, as far as the law says"
+    holds = apart.value > UNCHANGED and abs(apart.value - predicted) < AGREES
+    criterion = f"above {UNCHANGED:g}, the law's within {AGREES:g}"
+    return Verdict(claim, SOURCE, text, criterion, decide(holds))
+
+
+# -- agreement -----------------------------------------------------------------------------------------------------
+
+
+class Agreement(NamedTuple):
+    """One setting: its distance, and above which singular values it was taken."""
+
+    case: Setting | Flow
+    distance: Mean
+    least: float
+
+
+def cases(quick: bool) -> list[Setting | Flow]:
+    """On the population, on samples with label noise (fewer and more than inputs), and with both layers trained."""
+    ratios, widths = (1 / 32, 1 / 8, 1 / 2, 1.0), (0.5, 1.0, 2.0)
+    grid = product(ratios, widths, (3, 10, 30), (1.0, 3.0))
+    found: list[Setting | Flow] = [Setting(r, w, lr=RATE, steps=k, teacher=a) for r, w, k, a in grid]
+    sampled = product((1 / 8, 1 / 2), ((1.0, 0.5), (0.5, 2.0), (1.0, 2.0), (2.0, 4.0)), (0.0, 1.0))
+    for r, (w, p), noise in sampled:
+        found.append(Setting(r, w, lr=0.1, steps=15, teacher=3.0, sample_ratio=p, label_noise=noise))
+    found += [Flow(r, 3.0, t, s) for r, t, s in ((0.5, 1.0, 0.01), (0.5, 1.5, 0.01), (0.125, 1.5, 0.02))]
+    return found[:-3:9] + found[-3:-2] if quick else found
+
+
+def agreement(quick: bool, say: Say) -> list[Agreement]:
+    """The distance of every case."""
+    chosen = cases(quick)
+    found = []
+    for i, case in enumerate(chosen):
+        if i % 10 == 0:
+            say(f"law against dense networks of width {WIDTH}: settings {i + 1} to {min(i + 10, len(chosen))}")
+        least = 5 * case.init_scale if isinstance(case, Flow) else 0.0  # the theory leaves out O(s₀²/σ)
+        found.append(Agreement(case, distance(spectra(case, WIDTH, 3), law(case).cdf, least), least))
+    return found
+
+
+def agreement_verdicts(found: list[Agreement]) -> list[Verdict]:
+    """One row a model: how many settings agree, and the worst."""
+    kinds = {
+        "fixed readout, infinitely many samples": [f for f in found if _samples(f.case) is None],
+        "fixed readout, P samples": [f for f in found if _samples(f.case)],
+        "both layers trained from a small start (values above 5 s₀)": [f for f in found if isinstance(f.case, Flow)],
+    }
+    return [_agreement(name, chosen) for name, chosen in kinds.items()]
+
+
+def _samples(case: Setting | Flow) -> float | None:
+    """P/D; None on the population, 0 for a flow."""
+    return 0.0 if isinstance(case, Flow) else case.sample_ratio
+
+
+def _agreement(name: str, found: list[Agreement]) -> Verdict:
+    worst = max(found, key=lambda f: f.distance.value)
+    near = sum(f.distance.value < AGREES for f in found)
+    middle = float(np.median([f.distance.value for f in found]))
+    text = f"{near} of {len(found)} settings; median {middle:.4f}, largest {worst.distance} at {describe(worst.case)}"
+    claim = f"{name}: spectra of dense networks of width {WIDTH} follow the law"
+    return Verdict(claim, SOURCE, text, f"distance below {AGREES:g} in all", decide(near == len(found)))
+
+
+def describe(case: Setting | Flow) -> str:
+    """A setting in symbols."""
+    if isinstance(case, Flow):
+        return f"κ {case.output_ratio:.3g}, a {case.teacher:g}, t {case.time:g}, s₀ {case.init_scale:g}"
+    text = f"κ {case.output_ratio:.3g}, c {case.width_ratio:g}, k {case.steps}, a {case.teacher:g}"
+    return text if case.sample_ratio is None else f"{text}, P/D {case.sample_ratio:g}, σ_ε {case.label_noise:g}"
