@@ -61,10 +61,10 @@ class Spectrum(NamedTuple):
 Found = dict[tuple[Student, int], Spectrum]
 
 
-def linear_law(outputs: int) -> ManyOutputs:
-    """The law of the linear network with a fixed readout, at the same rate, steps and samples."""
-    setting = Setting(outputs / WIDTH, lr=RATE, steps=STEPS, teacher=TEACHER, sample_ratio=SAMPLES / WIDTH)
-    return law(setting)
+def linear_laws(found: Found) -> dict[int, ManyOutputs]:
+    """The law of the linear network with a fixed readout at every C, at the same rate, steps and samples."""
+    shared = {"lr": RATE, "steps": STEPS, "teacher": TEACHER, "sample_ratio": SAMPLES / WIDTH}
+    return {c: law(Setting(c / WIDTH, **shared)) for c in sorted({c for _, c in found})}  # type: ignore[arg-type]
 
 
 def beyond(quick: bool, say: Say) -> Found:
@@ -107,9 +107,8 @@ def _white(rng: np.random.Generator, rows: int, columns: int) -> ndarray:
     return rng.standard_normal((rows, columns), dtype=np.float32) * np.float32(columns**-0.5)
 
 
-def beyond_verdicts(found: Found) -> list[Verdict]:
-    """The control against its law; of the others what was measured."""
-    laws = {count: linear_law(count) for count in sorted({c for _, c in found})}
+def beyond_verdicts(found: Found, laws: dict[int, ManyOutputs]) -> list[Verdict]:
+    """The control against its law; of the others what was measured. ``laws``: the linear one at every C."""
     rows = []
     for student in dict.fromkeys(s for s, _ in found):
         spectra = {c: found[student, c] for c in laws}

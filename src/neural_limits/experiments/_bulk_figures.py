@@ -8,13 +8,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from numpy import ndarray
 
-from ._bulk_beyond import Found, Student, linear_law
+from ..limits.extensive_outputs import ManyOutputs
+from ._bulk_beyond import Found, Student
 from ._bulk_edge import Ladder
 from ._bulk_gap import SEEN, TEACHERS, WIDTH_RATIOS, Diagram
 from ._bulk_laws import UNTRAINED, WIDTH, Crossing
 from ._slopes import label_sizes
 
 SMALL = 8
+APART = (0.005, 0.01, 0.02, 0.05, 0.1)
 COLOURS = {"linear": "#0072B2", "tanh": "#D55E00", "relu": "#009E73"}
 LEAST = 3e-4  # density: a value in a hundred networks shows
 
@@ -31,7 +33,7 @@ def crossover_figure(found: list[Crossing]) -> Figure:
         _curve(axis, x, UNTRAINED.pdf(x), "0.45", label="before training", ls="--")
         _curve(axis, x, one.law.pdf(x), "#D55E00", label="law")
         axis.set_title(f"C = {one.outputs}, κ = {one.outputs / WIDTH:.3g}", fontsize=10)
-        axis.set_xlabel("singular value")
+        axis.set_xlabel("singular value (operator norm)")
     axes[0].set(yscale="log", ylim=(LEAST, 2), xlim=(0, right), ylabel="density per unit singular value")
     _legend(figure, axes[0])
     return figure
@@ -43,7 +45,8 @@ def gap_figure(found: Diagram) -> Figure:
     axes = figure.subplots(1, len(WIDTH_RATIOS), sharex=True, sharey=True)
     scatter = None
     for axis, ratio, curve in zip(axes, WIDTH_RATIOS, found.closing, strict=True):
-        axis.plot(TEACHERS, curve, color="black", label="the law's gap closes")
+        known = np.isfinite(curve)
+        axis.plot(np.array(TEACHERS)[known], curve[known], color="black", label="the law's gap closes")
         points = [p for p in found.points if p.width_ratio == ratio]
         scatter = axis.scatter(
             [p.teacher for p in points], [p.output_ratio for p in points], c=[p.relative.value for p in points],
@@ -74,7 +77,7 @@ def edge_figure(found: dict[str, Ladder]) -> Figure:
         axis.errorbar(widths, value, error, fmt="o", ms=4, capsize=2, color=f"C{i}", label="dense networks")
         axis.plot(widths, list(one.expected.values()), color="black", lw=1, label="Tracy-Widom mean")
         axis.axhline(one.edge, color="0.45", ls="--", lw=1, label="edge of the law")
-        axis.set(title=name, xlabel="width N", ylabel="top singular value" if i == 0 else "")
+        axis.set(title=name, xlabel="width N", ylabel="top singular value (operator norm)" if i == 0 else "")
         label_sizes(axis, list(one.values))
         apart = (one.edge - value) / one.edge
         axes[-1].errorbar(widths, apart, error / one.edge, fmt="o-", ms=4, lw=1, capsize=2, color=f"C{i}", label=name)
@@ -82,23 +85,26 @@ def edge_figure(found: dict[str, Ladder]) -> Figure:
     axes[-1].plot(widths, 0.08 * (widths / widths[0]) ** (-2 / 3), color="black", ls=":", label="slope −2/3")
     axes[-1].set(yscale="log", title="approach to the edge", xlabel="width N", ylabel="1 − top singular value/edge")
     label_sizes(axes[-1], list(widths))
+    axes[-1].set_yticks(APART, [f"{y:g}" for y in APART])
+    axes[-1].yaxis.set_minor_locator(NullLocator())
     axes[-1].legend(frameon=False, fontsize=SMALL - 1)
     _legend(figure, axes[0])
     return figure
 
 
-def beyond_figure(found: Found) -> Figure:
+def beyond_figure(found: Found, laws: dict[int, ManyOutputs]) -> Figure:
     """Densities of nonlinear and fully trained networks beside the linear law; a row a readout, a column a C."""
-    counts = sorted({c for _, c in found})
+    counts = sorted(laws)
     figure = Figure(figsize=(13, 6.6), layout="constrained")
     axes = figure.subplots(2, len(counts), sharex=True, sharey=True)
     right = 1.04 * max(s.values.max() for s in found.values())
-    right = min(right, 1.5 * max(linear_law(c).edge for c in counts))
+    right = min(right, 1.5 * max(laws[c].edge for c in counts))
+    x = np.linspace(1e-3, right, 400)
+    densities = {c: laws[c].pdf(x) for c in counts}
     for row, trained in zip(axes, (False, True), strict=True):
         for axis, count in zip(row, counts, strict=True):
-            x = np.linspace(1e-3, right, 400)
             _curve(axis, x, UNTRAINED.pdf(x), "0.45", label="before training", ls="--")
-            _curve(axis, x, linear_law(count).pdf(x), "black", label="law: linear, readout fixed")
+            _curve(axis, x, densities[count], "black", label="law: linear, readout fixed")
             for student in dict.fromkeys(s for s, c in found if s.trained == trained and c == count):
                 _steps(axis, student, found[student, count].values, right)
             axis.set_title(f"{'both layers trained' if trained else 'readout fixed'}, C = {count}", fontsize=10)
@@ -106,7 +112,7 @@ def beyond_figure(found: Found) -> Figure:
     for axis in axes[:, 0]:
         axis.set_ylabel("density per unit singular value")
     for axis in axes[-1]:
-        axis.set_xlabel("singular value")
+        axis.set_xlabel("singular value (operator norm)")
     _legend(figure, axes[1, 0])
     return figure
 
