@@ -125,14 +125,17 @@ def _control(spectra: dict[int, Spectrum], laws: dict[int, ManyOutputs]) -> Verd
 
 
 def _open(student: Student, spectra: dict[int, Spectrum], laws: dict[int, ManyOutputs]) -> Verdict:
-    texts = []
-    for c, spectrum in spectra.items():
-        apart, top = spectrum.bulk_distance(c), mean_of(spectrum.values[:, 0])
-        beyond = (spectrum.values > LEVEL).sum(1).mean()
-        texts.append(
-            f"C = {c}: top {top} (linear law {laws[c].edge:.3f}), {beyond:g} beyond the untrained edge "
-            f"(linear {(1 - laws[c].cdf(LEVEL)) * WIDTH:.0f}), bulk {apart} from the untrained law "
-            f"(linear {bulk_distance(laws[c], c):.3f}), loss {spectrum.losses[:, 1].mean():.2g}"
-        )
+    listed = lambda texts: ", ".join(str(t) for t in texts)  # noqa: E731
+    tops = listed(mean_of(s.values[:, 0]) for s in spectra.values())
+    beyond = listed(f"{(s.values > LEVEL).sum(1).mean():g}" for s in spectra.values())
+    bulks = listed(f"{s.bulk_distance(c).value:.3f}" for c, s in spectra.items())
+    edges = listed(f"{x.edge:.3f}" for x in laws.values())
+    text = (
+        f"C = {listed(spectra)}: top singular value {tops} (linear law {edges}); "
+        f"{beyond} beyond the untrained edge ({listed(f'{(1 - x.cdf(LEVEL)) * WIDTH:.0f}' for x in laws.values())}); "
+        f"distance of all but the C largest to the untrained law {bulks} "
+        f"({listed(f'{bulk_distance(x, c):.3f}' for c, x in laws.items())}); "
+        f"loss per output {listed(f'{s.losses[:, 1].mean():.2g}' for s in spectra.values())}"
+    )
     claim = f"{student}: the bulk restructures as that of the linear network with a fixed readout"
-    return Verdict(claim, "none", "; ".join(texts), "no theory", decide(False, resolved=False))
+    return Verdict(claim, "none", text, "no theory", decide(False, resolved=False))

@@ -20,7 +20,7 @@ CASES: dict[str, Setting | Flow] = {
     "both layers, small start": Flow(0.5, 3.0, 1.0, 0.01),
 }
 SEEDS = {  # width: seeds of every case
-    64: (800, 400, 200), 128: (600, 300, 100), 256: (300, 150, 50), 512: (150, 60, 24), 1024: (60, 16, 8),
+    64: (800, 400, 400), 128: (600, 300, 300), 256: (300, 150, 150), 512: (150, 60, 64), 1024: (60, 20, 20),
 }  # fmt: skip
 NEAR = 2.0  # standard errors
 

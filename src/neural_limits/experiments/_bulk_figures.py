@@ -60,7 +60,7 @@ def gap_figure(found: Diagram) -> Figure:
     axes[0].set_yticks([0.01, 0.03, 0.1, 0.3, 1], ["0.01", "0.03", "0.1", "0.3", "1"])
     if scatter is not None:
         bar = figure.colorbar(scatter, ax=axes, label="spacing below the C-th singular value\nover its neighbours'")
-        ticks = [t for t in (1, SEEN, 10, 30, 100, 300) if t <= scatter.get_clim()[1]]
+        ticks = [t for t in (1, SEEN, 5, 10, 20, 50) if t <= scatter.get_clim()[1]]
         bar.set_ticks(ticks, labels=[f"{t:g}" for t in ticks])
         bar.ax.yaxis.set_minor_locator(NullLocator())
     _legend(figure, axes[0])

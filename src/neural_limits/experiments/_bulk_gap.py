@@ -14,8 +14,8 @@ from ._bulk_laws import RATE, SOURCE, STEPS, law
 from ._bulk_networks import outputs, spectra
 from ._experiment import Mean, Say, Verdict, decide, mean_of
 
-WIDTH, SEEDS = 512, 4
-TAIL = 0.01
+WIDTH, SEEDS = 512, 8
+TAIL = 0.01  # of networks have a singular value beyond the tail of an end of the law's gap
 WIDTH_RATIOS = (1.0, 0.5)
 TEACHERS = (1.5, 1.75, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0)
 QUICK = (2.0, 2.5, 3.0, 4.0)
@@ -23,7 +23,7 @@ NETWORKS = {1.0: (2.0, 3.0, 4.0, 5.0), 0.5: (1.75, 2.0, 2.5, 3.0)}  # width rati
 FACTORS = (0.5, 0.75, 1.25, 1.5, 2.0)  # their output ratios over the closing one
 CLEAR = (0.5, 1.5)  # nearer to the curve the gap is narrower than the tails of networks of this width
 NEIGHBOURS = 5  # spacings on either side
-SEEN = 3.0  # spacing over its neighbours' from which there is a gap; without one it is 1 +- 0.5/sqrt(seeds)
+SEEN = 2.0  # spacing over its neighbours' from which there is a gap: without one it is 1 +- 0.5/sqrt(SEEDS)
 
 
 class Point(NamedTuple):

@@ -17,6 +17,7 @@ from ._experiment import Mean, Say, Verdict, decide, mean_of, standard_errors
 
 SOURCE = "arXiv 2605.07870"
 WIDTH = 512
+POOLED = 2048  # singular values: four networks, eight where D = N/2
 AGREES = 0.008  # distance of a few pooled spectra of width 512: their values are rigid, so that it is O(1/N)
 UNCHANGED = 0.01  # distance of a bulk to the untrained law
 OUTPUTS = {1: 200, 4: 60, 16: 24, 64: 12, 256: 8}  # C of the crossover: seeds
@@ -191,7 +192,9 @@ def agreement(quick: bool, say: Say) -> list[Agreement]:
         if i % 10 == 0:
             say(f"law against dense networks of width {WIDTH}: settings {i + 1} to {min(i + 10, len(chosen))}")
         least = 5 * case.init_scale if isinstance(case, Flow) else 0.0  # the theory leaves out O(s₀²/σ)
-        found.append(Agreement(case, distance(spectra(case, WIDTH, 3), law(case).cdf, least), least))
+        ratio = 1.0 if isinstance(case, Flow) else case.width_ratio
+        values = spectra(case, WIDTH, round(POOLED / WIDTH * max(1.0, ratio)))
+        found.append(Agreement(case, distance(values, law(case).cdf, least), least))
     return found
 
 
