@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import NamedTuple
 
@@ -30,6 +31,12 @@ def law(case: Setting | Flow) -> ManyOutputs:
     if isinstance(case, Flow):
         return many_outputs_flow(**case._asdict(), train_readout=True)
     return many_outputs(**vars(case))
+
+
+def tabulated(limit: ManyOutputs) -> Callable[[ndarray], ndarray]:
+    """The law's cdf, interpolated to 2e-4; with samples a point costs milliseconds."""
+    x = np.linspace(0, limit.edge, 600)
+    return partial(np.interp, xp=x, fp=limit.cdf(x))
 
 
 def distance(values: ndarray, cdf: Callable[[ndarray], ndarray], least: float = 0.0) -> Mean:
@@ -194,7 +201,7 @@ def agreement(quick: bool, say: Say) -> list[Agreement]:
         least = 5 * case.init_scale if isinstance(case, Flow) else 0.0  # the theory leaves out O(s₀²/σ)
         ratio = 1.0 if isinstance(case, Flow) else case.width_ratio
         values = spectra(case, WIDTH, round(POOLED / WIDTH * max(1.0, ratio)))
-        found.append(Agreement(case, distance(values, law(case).cdf, least), least))
+        found.append(Agreement(case, distance(values, tabulated(law(case)), least), least))
     return found
 
 
