@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from neural_limits.experiments import _bulk_agreement as agreement
 from neural_limits.experiments import _bulk_beyond as beyond
 from neural_limits.experiments import _bulk_gap as gap
 from neural_limits.experiments import _bulk_laws as laws
@@ -88,21 +89,21 @@ def test_crossover_rows_hold_for_networks_and_fail_for_others(monkeypatch):
     assert sum("restructure" in claim or "few outputs" in claim for claim in failed) == 2  # the bulk, and the outlier
 
 
-@pytest.mark.parametrize("case", [*laws.cases(quick=False)[1::30], Flow(0.5, 3.0, 1.0, 0.01)])
+@pytest.mark.parametrize("case", [*agreement.cases(quick=False)[1::30], Flow(0.5, 3.0, 1.0, 0.01)])
 def test_settings_agree(case, monkeypatch):
     least = 0.05 if isinstance(case, Flow) else 0.0
     apart = laws.distance(networks.spectra(case, 256, 2), laws.law(case).cdf, least)
     assert apart.value < 0.016  # twice that of twice the width
-    row = laws._agreement("x", [laws.Agreement(case, Mean(0.02, 0.001), least)])
+    row = agreement._agreement("x", [agreement.Agreement(case, Mean(0.02, 0.001), least)])
     assert row.verdict == "fails"
     assert laws.describe(case) in row.measured
 
 
 def test_cases_cover_the_grid():
-    found = laws.cases(quick=False)
+    found = agreement.cases(quick=False)
     assert len(found) == 91
     assert len({laws.describe(case) for case in found}) == 91
-    assert {type(case) for case in laws.cases(quick=True)} == {Setting, Flow}
+    assert {type(case) for case in agreement.cases(quick=True)} == {Setting, Flow}
 
 
 def test_gap_is_seen_below_the_curve_and_not_above():

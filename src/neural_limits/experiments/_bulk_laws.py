@@ -1,10 +1,8 @@
-"""Spectra of dense networks with many outputs against their law: from one output to half the width, and at large."""
+"""Spectra of dense networks with many outputs against their law, from one output to half the width."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +16,6 @@ from ._experiment import Mean, Say, Verdict, decide, mean_of, standard_errors
 
 SOURCE = "arXiv 2605.07870"
 WIDTH = 512
-POOLED = 2048  # singular values: four networks, eight where D = N/2
 AGREES = 0.008  # distance of a few pooled spectra of width 512: their values are rigid, so that it is O(1/N)
 UNCHANGED = 0.01  # distance of a bulk to the untrained law
 OUTPUTS = {1: 200, 4: 60, 16: 24, 64: 12, 256: 8}  # C of the crossover: seeds
@@ -33,10 +30,12 @@ def law(case: Setting | Flow) -> ManyOutputs:
     return many_outputs(**vars(case))
 
 
-def tabulated(limit: ManyOutputs) -> Callable[[ndarray], ndarray]:
-    """The law's cdf, interpolated to 2e-4; with samples a point costs milliseconds."""
-    x = np.linspace(0, limit.edge, 600)
-    return partial(np.interp, xp=x, fp=limit.cdf(x))
+def describe(case: Setting | Flow) -> str:
+    """A setting in symbols."""
+    if isinstance(case, Flow):
+        return f"κ {case.output_ratio:.3g}, a {case.teacher:g}, t {case.time:g}, s₀ {case.init_scale:g}"
+    text = f"κ {case.output_ratio:.3g}, c {case.width_ratio:g}, k {case.steps}, a {case.teacher:g}"
+    return text if case.sample_ratio is None else f"{text}, P/D {case.sample_ratio:g}, σ_ε {case.label_noise:g}"
 
 
 def distance(values: ndarray, cdf: Callable[[ndarray], ndarray], least: float = 0.0) -> Mean:
@@ -166,72 +165,3 @@ def _bulk(found: Crossing) -> Verdict:
     holds = apart.value > UNCHANGED and abs(apart.value - predicted) < AGREES
     criterion = f"above {UNCHANGED:g}, the law's within {AGREES:g}"
     return Verdict(claim, SOURCE, text, criterion, decide(holds))
-
-
-# -- agreement -----------------------------------------------------------------------------------------------------
-
-
-class Agreement(NamedTuple):
-    """One setting: its distance, and above which singular values it was taken."""
-
-    case: Setting | Flow
-    distance: Mean
-    least: float
-
-
-def cases(quick: bool) -> list[Setting | Flow]:
-    """On the population, on samples with label noise (fewer and more than inputs), and with both layers trained."""
-    ratios, widths = (1 / 32, 1 / 8, 1 / 2, 1.0), (0.5, 1.0, 2.0)
-    grid = product(ratios, widths, (3, 10, 30), (1.0, 3.0))
-    found: list[Setting | Flow] = [Setting(r, w, lr=RATE, steps=k, teacher=a) for r, w, k, a in grid]
-    sampled = product((1 / 8, 1 / 2), ((1.0, 0.5), (0.5, 2.0), (1.0, 2.0), (2.0, 4.0)), (0.0, 1.0))
-    for r, (w, p), noise in sampled:
-        found.append(Setting(r, w, lr=0.1, steps=15, teacher=3.0, sample_ratio=p, label_noise=noise))
-    found += [Flow(r, 3.0, t, s) for r, t, s in ((0.5, 1.0, 0.01), (0.5, 1.5, 0.01), (0.125, 1.5, 0.02))]
-    return found[:-3:9] + found[-3:-2] if quick else found
-
-
-def agreement(quick: bool, say: Say) -> list[Agreement]:
-    """The distance of every case."""
-    chosen = cases(quick)
-    found = []
-    for i, case in enumerate(chosen):
-        if i % 10 == 0:
-            say(f"law against dense networks of width {WIDTH}: settings {i + 1} to {min(i + 10, len(chosen))}")
-        least = 5 * case.init_scale if isinstance(case, Flow) else 0.0  # the theory leaves out O(s₀²/σ)
-        ratio = 1.0 if isinstance(case, Flow) else case.width_ratio
-        values = spectra(case, WIDTH, round(POOLED / WIDTH * max(1.0, ratio)))
-        found.append(Agreement(case, distance(values, tabulated(law(case)), least), least))
-    return found
-
-
-def agreement_verdicts(found: list[Agreement]) -> list[Verdict]:
-    """One row a model: how many settings agree, and the worst."""
-    kinds = {
-        "fixed readout, infinitely many samples": [f for f in found if _samples(f.case) is None],
-        "fixed readout, P samples": [f for f in found if _samples(f.case)],
-        "both layers trained from a small start (values above 5 s₀)": [f for f in found if isinstance(f.case, Flow)],
-    }
-    return [_agreement(name, chosen) for name, chosen in kinds.items()]
-
-
-def _samples(case: Setting | Flow) -> float | None:
-    """P/D; None on the population, 0 for a flow."""
-    return 0.0 if isinstance(case, Flow) else case.sample_ratio
-
-
-def _agreement(name: str, found: list[Agreement]) -> Verdict:
-    worst = max(found, key=lambda f: f.distance.value)
-    near = sum(f.distance.value < AGREES for f in found)
-    middle = float(np.median([f.distance.value for f in found]))
-    text = f"{near} of {len(found)} settings; median {middle:.4f}, largest {worst.distance} at {describe(worst.case)}"
-    claim = f"{name}: spectra of dense networks of width {WIDTH} follow the law"
-    return Verdict(claim, SOURCE, text, f"distance below {AGREES:g} in all", decide(near == len(found)))
-
-
-def describe(case: Setting | Flow) -> str:
-    """A setting in symbols."""
-    if isinstance(case, Flow):
-        return f"κ {case.output_ratio:.3g}, a {case.teacher:g}, t {case.time:g}, s₀ {case.init_scale:g}"
-    text = f"κ {case.output_ratio:.3g}, c {case.width_ratio:g}, k {case.steps}, a {case.teacher:g}"
-    return text if case.sample_ratio is None else f"{text}, P/D {case.sample_ratio:g}, σ_ε {case.label_noise:g}"

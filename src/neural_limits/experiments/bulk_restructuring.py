@@ -7,21 +7,12 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ._bulk_agreement import Agreement, agreement, agreement_verdicts
 from ._bulk_beyond import OUTPUTS, RATE, SAMPLES, STEPS, Found, beyond, beyond_verdicts, linear_laws
 from ._bulk_edge import Ladder, edge_verdicts, ladders
 from ._bulk_figures import beyond_figure, crossover_figure, edge_figure, gap_figure
 from ._bulk_gap import TEACHERS, WIDTH_RATIOS, Diagram, diagram, gap_verdicts
-from ._bulk_laws import (
-    SOURCE,
-    WIDTH,
-    Agreement,
-    Crossing,
-    agreement,
-    agreement_verdicts,
-    crossover,
-    crossover_verdicts,
-    describe,
-)  # fmt: skip
+from ._bulk_laws import SOURCE, WIDTH, Crossing, crossover, crossover_verdicts, describe
 from ._experiment import Experiment, Result, Say
 
 OPERATOR = {"long_name": "singular value of the hidden weight", "units": "operator norm"}
