@@ -45,7 +45,7 @@ def marchenko_pastur(case):
 
 def silverstein(case):
     """freealg's law of the same atoms, at its offset from the real line and at a smaller one."""
-    x, outside, t = np.array(case["x"]), np.array(case["outside"]), np.array(case["t"])
+    x, outside, t = np.array(case["x"])[:: case["every"]], np.array(case["outside"]), np.array(case["t"])
     weights = np.full(t.size, 1 / t.size)
     law = lambda: DeformedMarchenkoPastur(t, weights / weights.sum(), case["ratio"])  # noqa: E731
     repeat = 5 if t.size < 40 else 1
