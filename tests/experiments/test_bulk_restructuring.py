@@ -144,17 +144,12 @@ def test_students_descend_their_own_gradient(activation):
 def test_students_learn_and_the_control_follows_the_law(monkeypatch):
     for module, name, value in ((beyond, "WIDTH", 128), (laws, "WIDTH", 128), (beyond, "SAMPLES", 256)):
         monkeypatch.setattr(module, name, value)
-    found = {}
-    for student in (
-        beyond.Student("linear", False),
-        beyond.Student("tanh", True),
-        beyond.Student("relu", True, "network"),
-    ):
+    found, linear = {}, beyond.Student("linear", False)
+    for student in (linear, beyond.Student("tanh", True), beyond.Student("relu", True, "network")):
         runs = np.array([beyond.descend(student, 16, seed) for seed in (0, 1)])
         found[student, 16] = beyond.Spectrum(runs[:, :-2], runs[:, -2:])
         assert np.all(runs[:, -1] < 0.7 * runs[:, -2])
     limits = beyond.linear_laws(found)
-    control = found[linear, 16].values
-    assert laws.distance(control, limits[16].cdf).value < 0.02
+    assert laws.distance(found[linear, 16].values, limits[16].cdf).value < 0.02
     rows = beyond.beyond_verdicts(found, limits)
     assert [row.verdict for row in rows][1:] == ["undecided"] * 2

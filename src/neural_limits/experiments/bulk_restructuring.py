@@ -137,7 +137,7 @@ BULK_RESTRUCTURING = Experiment(
     "A few outputs add outliers to the hidden spectrum and leave its bulk; outputs in proportion to the width reshape "
     "the bulk, as a deterministic law says.",
     SOURCE,
-    1,
+    1.3,
     8,
     run,
 )
