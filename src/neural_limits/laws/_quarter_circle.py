@@ -24,7 +24,7 @@ class QuarterCircle(Law):
     its unit (operator norm). ValueError for counts below one or a standard deviation that is not positive.
     Cost: that of ``MarchenkoPastur``.
 
-    Source: Marchenko and Pastur (1967) after x = s²; theory/2-outliers for the edge τ(√n + √p).
+    Source: Marchenko and Pastur (1967) after x = s²; docs/theory.md for the edge τ(√n + √p).
 
     >>> law = QuarterCircle(400, 400, std=0.05)
     >>> law.edge, law.lower_edge
