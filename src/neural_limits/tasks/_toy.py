@@ -17,7 +17,7 @@ def toy(samples: int = 4, inputs: int = 8, outputs: int = 1, seed: int = 7, labe
     x has shape (samples, inputs), y (samples, outputs). ValueError for sizes below one, a negative seed,
     unknown labels, or "sine" with more than one output. Cost: O(P d).
 
-    Source: theory/2-outliers, the references at fixed seed 7.
+    Source: the cases of docs/validation.md, at fixed seed 7.
 
     >>> toy(labels="sine").y.ravel()
     array([ 1., -1.,  1.,  1.])
