@@ -11,7 +11,8 @@ A layer computes ``multiplier · W x`` with W initialised iid N(0, std²), and S
                (multiplier, std, rate)
 
 Adam divides each gradient entry by its own size, so its rates differ (and γ drops out): muP 1, 1/n, 1; the
-other two use one rate for all layers.
+other two use one rate for all layers. Muon gives the step of a hidden matrix a spectral norm of its own choice, so that
+under muP one rate fits every width.
 
 Under muP every layer moves its activations by O(1) per step at any width. NTK is muP with γ → γ/√n: lazy as
 n grows. Under the standard parametrization the same rate is too large for wide hidden layers.
@@ -33,6 +34,7 @@ class LayerRule(NamedTuple):
     std: float
     rate: float
     rate_adam: float = 1.0
+    rate_muon: float = 1.0  # of a step whose spectral norm is one (square matrices)
 
     @property
     def operator_std(self) -> float:
@@ -73,7 +75,7 @@ class Parametrization(abc.ABC):
         """The table at this width, input dimension and depth (residual blocks).
 
         >>> MuP(gamma=2.0).rules(width=100, inputs=4).output
-        LayerRule(multiplier=0.005, std=1.0, rate=400.0, rate_adam=1.0)
+        LayerRule(multiplier=0.005, std=1.0, rate=400.0, rate_adam=1.0, rate_muon=1.0)
         """
         positive_int("depth", depth)
         return self._rules(float(positive_int("width", width)), float(positive_int("inputs", inputs)), float(depth))
@@ -126,9 +128,13 @@ class DepthMuP(MuP):
         rules = super()._rules(n, d, depth)
         hidden = rules.hidden
         b = self.branch_exponent
-        rate, rate_adam = hidden.rate * depth ** (2 * b - 1), hidden.rate_adam * depth ** (b - 1)
+        direction = depth ** (b - 1)  # of steps of a fixed size
         return rules._replace(
-            hidden=hidden._replace(rate=rate, rate_adam=rate_adam),
+            hidden=hidden._replace(
+                rate=hidden.rate * depth ** (2 * b - 1),
+                rate_adam=hidden.rate_adam * direction,
+                rate_muon=hidden.rate_muon * direction,
+            ),
             branch=depth**-b,
             inner_rate=depth**self.inner_exponent,
         )
