@@ -58,20 +58,28 @@ def _walk(model: nn.Module, base: nn.Module, name: str, base_name: str, found: M
     _same_names(ours, theirs, name, base_name)
     found.pairs += [Pair(_join(name, key), _join(base_name, key), model, base) for key in ours]
     for child, key, base_child, base_key in _children(model, base, name, found, inside):
-        _walk(child, base_child, _join(name, key), _join(base_name, base_key), found, inside or key != base_key)
+        block = not _is_container(child) and _is_container(model) and _repeats(child, model, base)
+        _walk(child, base_child, _join(name, key), _join(base_name, base_key), found, inside or block)
+
+
+def _is_container(module: nn.Module) -> bool:
+    return isinstance(module, nn.ModuleList | nn.Sequential)
+
+
+def _repeats(child: nn.Module, model: nn.Module, base: nn.Module) -> bool:
+    return any(sum(type(other) is type(child) for other in parent.children()) > 1 for parent in (model, base))
 
 
 def _children(
     model: nn.Module, base: nn.Module, name: str, found: Matching, inside: bool
 ) -> Iterator[tuple[nn.Module, str, nn.Module, str]]:
     ours, theirs = _with_parameters(model), _with_parameters(base)
-    container = isinstance(model, nn.ModuleList | nn.Sequential)
-    if not (container and len(ours) != len(theirs)):
+    if not (_is_container(model) and len(ours) != len(theirs)):
         _same_names(list(ours), list(theirs), name, name)
         for key, child in ours.items():
             yield child, key, theirs[key], key
         return
-    if any(name.startswith(outer + ".") for outer in found.stretched) or inside:
+    if inside:
         raise ValueError(
             f"`base` must have as many modules in {name!r} as the model, because it is itself part of a repeated block; "
             f"got {len(theirs)} and {len(ours)}: let width grow in the size of layers, not in their number."
