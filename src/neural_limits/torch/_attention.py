@@ -1,9 +1,9 @@
 """Logits q·k / d instead of q·k / √d, folded into weights: nothing is added to the forward pass.
 
-With s = √(base head dimension / head dimension), a separate query projection is multiplied by s. A projection that holds
-queries, keys and values in one parameter is multiplied by √s, so that q·k has its factor s, and the output projection by
-1/√s, which returns the values to their size: exact, because attention is linear in the values. Where queries are
-normalized, the gain of the normalization is multiplied instead.
+With s = √(base head dimension / head dimension), a separate query projection is multiplied by s. A projection that
+holds queries, keys and values in one parameter is multiplied by √s, so that q·k has its factor s, and the output
+projection by 1/√s, which returns the values to their size: exact, because attention is linear in the values. Where
+queries are normalized, the gain of the normalization is multiplied instead.
 """
 
 from __future__ import annotations
@@ -52,10 +52,13 @@ def _found(model: nn.Module) -> list[str]:
             found.append(name)
     for name, module in modules.items():
         kind = type(module).__name__.lower()
-        related = any(q == name or q.startswith(name + ".") or name.startswith(q.rpartition(".")[0] + ".") for q in found)
+        related = any(
+            q == name or q.startswith(name + ".") or name.startswith(q.rpartition(".")[0] + ".") for q in found
+        )
         if ("attention" in kind or "attn" in kind) and not related and any(True for _ in module.parameters()):
             raise ValueError(
-                f"`queries` must name the query projections, as in ('*.attn.wq',), or be () if logits are divided by the "
+                f"`queries` must name the query projections, as in ('*.attn.wq',), or be () if logits are "
+                f"divided by the "
                 f"head dimension already; none is known in {name!r} ({type(module).__name__})."
             )
     return found
@@ -89,7 +92,8 @@ def _output(model: nn.Module, name: str) -> str:
         if isinstance(getattr(module, "weight", None), nn.Parameter):
             return f"{parent}.{leaf}".lstrip(".")
     raise ValueError(
-        f"`queries` must have the output projection of {name!r} beside it, named one of {', '.join(OUTPUTS)}; divide the "
+        f"`queries` must have the output projection of {name!r} beside it, named one of {', '.join(OUTPUTS)}; "
+        f"divide the "
         "logits by the head dimension in the model itself and pass queries=()."
     )
 

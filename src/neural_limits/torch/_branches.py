@@ -11,23 +11,34 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
+CONTAINERS = (nn.ModuleList, nn.Sequential)
+LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *CONTAINERS)
+
 NAMES = ("out_proj", "c_proj", "o_proj", "proj", "fc2", "down_proj", "linear2", "w2", "wo", "output.dense")
 """Last layers of attention and of feed-forward blocks in torch, GPT-2, LLaMA, timm, T5 and BERT."""
 
 
-def branches(model: nn.Module, containers: Sequence[str], named: Sequence[str] | None) -> list[str]:
-    """Names of the modules that end a residual branch, in the containers of repeated blocks (or as named).
+def branches(model: nn.Module, stretched: Sequence[str], named: Sequence[str] | None) -> list[str]:
+    """Names of the modules that end a residual branch: as named, else those of all blocks of the kinds whose number
+    changes.
 
-    ValueError where a block has a part whose last layer is not known.
+    ValueError where a block has a part whose last layer is not known, or no branch was named.
     """
+    children = [(c, key, b) for c in stretched for key, b in model.get_submodule(c).named_children() if _matrices(b)]
     if named is not None:
-        return matching(model, named, "branches")
-    found = []
-    for container in containers:
-        for key, block in model.get_submodule(container).named_children():
-            if _matrices(block):
-                found += _in_block(block, f"{container}.{key}".lstrip("."))
-    return found
+        found = matching(model, named, "branches")
+        for container, key, _ in children:
+            block = f"{container}.{key}".lstrip(".")
+            if not any(name == block or name.startswith(block + ".") for name in found):
+                raise ValueError(f"`branches` must name the last layer of each residual branch; got none in {block!r}.")
+        return found
+    kinds = tuple({type(block) for _, _, block in children})
+    blocks = {f"{container}.{key}".lstrip("."): block for container, key, block in children}
+    for name, module in model.named_modules():  # stages of a convolutional network that keep their number of blocks
+        parent = model.get_submodule(name.rpartition(".")[0])
+        if isinstance(module, kinds) and isinstance(parent, CONTAINERS) and not isinstance(module, LAYERS):
+            blocks.setdefault(name, module)
+    return [name for block_name, block in blocks.items() for name in _in_block(block, block_name)]
 
 
 def matching(model: nn.Module, patterns: Sequence[str], argument: str) -> list[str]:
@@ -59,7 +70,8 @@ def _in_block(block: nn.Module, name: str) -> list[str]:
     matrices = _matrices(block)
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in block.modules()):
         raise ValueError(
-            f"`branches` must be given for {name!r}: a batch normalization undoes the scale of the layer before it, so name "
+            f"`branches` must be given for {name!r}: a batch normalization undoes the scale of the layer before "
+            f"it, so name "
             "the last normalization of each branch."
         )
     if len(matrices) == 1:
@@ -84,7 +96,8 @@ def _in_block(block: nn.Module, name: str) -> list[str]:
 
 def _unknown(name: str) -> ValueError:
     return ValueError(
-        f"`branches` must name the last layer of each residual branch, as in ('*.attn.proj', '*.mlp.fc2'); none is known in "
+        f"`branches` must name the last layer of each residual branch, as in ('*.attn.proj', '*.mlp.fc2'); none "
+        f"is known in "
         f"{name!r}."
     )
 
@@ -95,8 +108,5 @@ def _is_known(name: str) -> bool:
 
 def _matrices(module: nn.Module) -> list[str]:
     """Names of the layers with a weight of two or more dimensions."""
-    return [
-        name
-        for name, layer in module.named_modules()
-        if isinstance(getattr(layer, "weight", None), nn.Parameter) and layer.weight.ndim > 1  # type: ignore[operator, union-attr]
-    ]
+    weights = {name: getattr(layer, "weight", None) for name, layer in module.named_modules()}
+    return [name for name, weight in weights.items() if isinstance(weight, nn.Parameter) and weight.ndim > 1]

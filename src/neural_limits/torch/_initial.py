@@ -1,8 +1,8 @@
 """Which law the model's own initial values follow, so that they can be brought to the scheme's.
 
-The root mean square of a parameter is compared with its counterpart's. If the ratio is, within four standard errors, that
-of a known law (constant, 1/√fan_in, 1/√fan_out, Xavier, 1/fan_in; each with or without 1/√depth), the law's exact ratio is
-taken, so that the scheme's factor does not depend on the draw; otherwise the measured ratio.
+The root mean square of a parameter is compared with its counterpart's. If the ratio is, within four standard errors,
+that of a known law (constant, 1/√fan_in, 1/√fan_out, Xavier, 1/fan_in; each with or without 1/√depth), the law's
+exact ratio is taken, so that the scheme's factor does not depend on the draw; otherwise the measured ratio.
 """
 
 from __future__ import annotations

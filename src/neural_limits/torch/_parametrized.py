@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -44,8 +43,9 @@ class Parametrized:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a parameter: role; multiplier of the forward pass (all others are folded); init, the root mean square of
-        its initial values; rate, decay and eps, factors on the numbers given to `param_groups`; its optimizer."""
+        """One row a parameter: role; multiplier of the forward pass (all others are folded); init, the root mean
+        square of its initial values; rate, decay and eps, factors on the numbers given to `param_groups`; its
+        optimizer."""
         columns = [f.name for f in fields(ParameterRule) if not f.name.startswith("muon")]
         return pd.DataFrame([[getattr(rule, c) for c in columns] for rule in self.rules], columns=columns)
 
@@ -60,15 +60,18 @@ class Parametrized:
         adjust_lr_fn: str = "original",
         model: nn.Module | None = None,
     ) -> list[dict[str, Any]]:
-        """Parameter groups with their own ``lr``, ``weight_decay`` (and ``eps``), for the optimizer named to `parametrize`.
+        """Parameter groups with their own ``lr``, ``weight_decay`` (and ``eps``), for the optimizer named to
+        `parametrize`.
 
-        ``lr_group = lr · rate``, ``weight_decay_group = weight_decay · decay``: lr · weight_decay is one number for all. A
-        group also holds its ``rate``, for schedules that set rates themselves: ``group["lr"] = lr * group["rate"]``.
+        ``lr_group = lr · rate``, ``weight_decay_group = weight_decay · decay``: lr · weight_decay is one number for
+        all. A group also holds its ``rate``, for schedules that set rates themselves: ``group["lr"] = lr *
+        group["rate"]``.
 
-        ``kind`` = "muon" | "adamw" picks the part for each of the two optimizers of ``optimizer="muon"``; ``adjust_lr_fn`` is
-        torch.optim.Muon's. ``eps`` is Adam's or Muon's (default: torch's). ``decay_vectors=False`` decays matrices only.
-        ``model``: a copy or a wrapped version (DDP, FSDP2, compiled) whose parameters to use, by name; parameters are looked
-        up when this is called, so call it after `fully_shard`, which replaces them.
+        ``kind`` = "muon" | "adamw" picks the part for each of the two optimizers of ``optimizer="muon"``;
+        ``adjust_lr_fn`` is torch.optim.Muon's. ``eps`` is Adam's or Muon's (default: torch's).
+        ``decay_vectors=False`` decays matrices only. ``model``: a copy or a wrapped version (DDP, FSDP2, compiled)
+        whose parameters to use, by name; parameters are looked up when this is called, so call it after
+        `fully_shard`, which replaces them.
 
         ValueError if lr is not positive, for coupled weight decay under Adam (it does not transfer; use AdamW), for a
         missing kind, or if ``model`` has other parameters.
@@ -78,7 +81,8 @@ class Parametrized:
         used = self._optimizer_used(kind)
         if used == "adam" and weight_decay:
             raise ValueError(
-                f"`weight_decay` must be 0 under optimizer='adam', where it passes through Adam's normalization and does not "
+                f"`weight_decay` must be 0 under optimizer='adam', where it passes through Adam's normalization "
+                f"and does not "
                 f"transfer; got {weight_decay}: use optimizer='adamw'."
             )
         one_of("adjust_lr_fn", adjust_lr_fn, ("original", "match_rms_adamw"))
@@ -112,19 +116,17 @@ class Parametrized:
         return self.optimizer
 
     def _parameters(self, model: nn.Module) -> dict[str, nn.Parameter]:
-        found = {_plain(name): value for name, value in model.named_parameters()}
+        found = {plain_name(name): value for name, value in model.named_parameters()}
         missing = [rule.parameter for rule in self.rules if rule.parameter not in found]
         extra = sorted(set(found) - {rule.parameter for rule in self.rules})
         if missing or extra:
-            raise ValueError(f"`model` must have the parametrized model's parameters; missing {missing}, unknown {extra}.")
+            raise ValueError(
+                f"`model` must have the parametrized model's parameters; missing {missing}, unknown {extra}."
+            )
         return found
 
 
-def plain_names(names: Iterable[str]) -> list[str]:
-    return [_plain(name) for name in names]
-
-
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A parameter's name without what DDP, torch.compile and checkpointing put into it."""
     return ".".join(part for part in name.split(".") if part not in _WRAPPERS)
 

@@ -50,7 +50,8 @@ def _place(group: tuple[Pair, ...], readout: Sequence[str]) -> Place:
     if len(roles) > 1:
         names = ", ".join(f"{pair.name} ({role})" for pair, (role, _, _) in zip(group, found, strict=True))
         raise ValueError(
-            f"`model` must share parameters only between layers of one role, or an embedding and a readout; got {names}."
+            f"`model` must share parameters only between layers of one role, or an embedding and a readout; got "
+            f"{names}."
         )
     return Place(group, *found[0])
 
@@ -58,13 +59,16 @@ def _place(group: tuple[Pair, ...], readout: Sequence[str]) -> Place:
 def _role(pair: Pair, readout: Sequence[str]) -> tuple[Role, Size, Size]:
     shape, base_shape = tuple(pair.value.shape), tuple(pair.base_value.shape)
     if len(shape) != len(base_shape):
-        raise ValueError(f"`base` must have {pair.name} with {len(shape)} dimensions; got shape {base_shape}, not {shape}.")
+        raise ValueError(
+            f"`base` must have {pair.name} with {len(shape)} dimensions; got shape {base_shape}, not {shape}."
+        )
     sizes = [Size(*both) for both in zip(shape, base_shape, strict=True)]
     moving = [i for i, size in enumerate(sizes) if size.value != size.base]
     if isinstance(pair.owner, nn.Embedding | nn.EmbeddingBag):
         if 0 in moving:
             raise ValueError(
-                f"`base` must have as many rows in the table {pair.name} as the model; got {base_shape[0]} and {shape[0]}."
+                f"`base` must have as many rows in the table {pair.name} as the model; got {base_shape[0]} and "
+                f"{shape[0]}."
             )
         return ("input" if moving else "fixed"), _ONE, sizes[1]
     named_readout = any(fnmatchcase(pair.name, p) or fnmatchcase(pair.name.rpartition(".")[0], p) for p in readout)
@@ -89,11 +93,11 @@ def _matrix(pair: Pair, sizes: list[Size], moving: list[int], named_readout: boo
         return ("input" if moving else "fixed"), _ONE, size
     if set(moving) - {out, into}:
         raise ValueError(
-            f"`base` must have the kernel size and groups of the model; {pair.name} is {[s.base for s in sizes]} there, "
-            f"{[s.value for s in sizes]} in the model."
+            f"`base` must have the kernel size and groups of the model; {pair.name} has shape "
+            f"{tuple(s.base for s in sizes)} there, {tuple(s.value for s in sizes)} in the model."
         )
-    role: Role = {0: "fixed", 1: "input" if out in moving else "output", 2: "hidden"}[len(moving)]  # type: ignore[assignment]
-    return role, sizes[into], sizes[out]
+    roles: tuple[Role, ...] = ("fixed", "input" if out in moving else "output", "hidden")
+    return roles[len(moving)], sizes[into], sizes[out]
 
 
 def orientation(pair: Pair) -> tuple[int, int] | tuple[None, None]:

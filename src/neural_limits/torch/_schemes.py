@@ -1,9 +1,10 @@
 """What each scheme asks of each role: factors against the base model, from the tables of `parametrizations`.
 
-A table row says ``multiplier · W x``, W of deviation ``std``, step ``rate``. Multiplying W by s, dividing the multiplier
-by s and its rate by s² (SGD; by s for steps of a size of their own: Adam, Muon) changes nothing in the function computed
-or in its training, so the multiplier is folded into the weight: initial deviation ``multiplier · std``, rate
-``multiplier² · rate`` or ``multiplier · rate``. All is relative to the base model, whose factors are exactly one:
+A table row says ``multiplier · W x``, W of deviation ``std``, step ``rate``. Multiplying W by s, dividing the
+multiplier by s and its rate by s² (SGD; by s for steps of a size of their own: Adam, Muon) changes nothing in the
+function computed or in its training, so the multiplier is folded into the weight: initial deviation ``multiplier ·
+std``, rate ``multiplier² · rate`` or ``multiplier · rate``. All is relative to the base model, whose factors are
+exactly one:
 
     |                  | mup: init, SGD, Adam, Muon              | ntk: init, SGD, Adam, Muon           |
     |------------------|-----------------------------------------|--------------------------------------|
@@ -13,8 +14,8 @@ or in its training, so the multiplier is folded into the weight: initial deviati
 
 with in = fan_in / base fan_in, out = fan_out / base fan_out. The depth d = branches / base branches adds, in residual
 blocks, a factor d^-b on each branch and d^(2b-1) (SGD) or d^(b-1) (Adam, Muon) on the rates: b = 1/2 in depth-mup, 1 in
-complete-p. Sources: Yang et al. 2022 (Tensor Programs V, Tables 3 and 8), Yang et al. 2023 (Tensor Programs VI), Bordelon
-et al. 2023, Dey et al. 2025 (CompleteP, Table 1), Yang, Simon & Bernstein 2023 (spectral norms, for Muon).
+complete-p. Sources: Yang et al. 2022 (Tensor Programs V, Tables 3 and 8), Yang et al. 2023 (Tensor Programs VI),
+Bordelon et al. 2023, Dey et al. 2025 (CompleteP, Table 1), Yang, Simon & Bernstein 2023 (spectral norms, for Muon).
 """
 
 from __future__ import annotations
