@@ -41,6 +41,7 @@ def parametrize(
     queries: Sequence[str] | None = None,
     head_dim: tuple[int, int] | None = None,
     readout: Sequence[str] = (),
+    delta: nn.Module | None = None,
 ) -> Parametrized:
     """Rescale the initial weights of ``model`` in place and give rates under which it trains as ``base`` does.
 
@@ -60,6 +61,8 @@ def parametrize(
     - ``queries``: patterns of query (or packed query-key-value) projections; () if the model divides by d itself.
     - ``head_dim``: (model's, base's), where the attention modules do not say.
     - ``readout``: patterns of bare parameters (not of a Linear) that are readouts.
+    - ``delta``: the model at a third width, which shows what scales where ``model`` and ``base`` have the same width;
+      only "muon" needs to know.
 
     Call it once, before compiling or wrapping, and before loading a checkpoint. Errors: ValueError if the two models
     differ in more than size, a structure is not understood (the message says what to pass), or a weight is not
@@ -82,7 +85,12 @@ def parametrize(
     matching = match(model, base)
     if not matching.pairs:
         raise ValueError("`model` must have parameters; got none.")
-    found = places(matching.pairs, readout)
+    found = places(matching.pairs, readout, _third_shapes(base, delta))
+    if optimizer == "muon" and not any(place.role == "hidden" for place in found):
+        raise ValueError(
+            "`delta` must be given under optimizer='muon' where `model` has the width of `base`: the model at another "
+            "width, which shows the hidden matrices."
+        )
     same = not matching.stretched and all(p.pairs[0].value.shape == p.pairs[0].base_value.shape for p in found)
     _warn_of_depth(scheme, matching, found)
     folds: dict[str, float] = {}
@@ -93,6 +101,12 @@ def parametrize(
     for place, (rule, init) in zip(found, rules, strict=True):
         _apply(place, rule, init)
     return Parametrized(model, scheme, optimizer, depth.ratio, tuple(rule for rule, _ in rules))
+
+
+def _third_shapes(base: nn.Module, delta: nn.Module | None) -> dict[str, tuple[int, ...]]:
+    if delta is None:
+        return {}
+    return {pair.name: tuple(pair.base_value.shape) for pair in match(base, delta).pairs}
 
 
 def _warn_of_depth(scheme: str, matching: Matching, found: list[Place]) -> None:
@@ -114,11 +128,12 @@ def _residual(
 ) -> tuple[set[str], Size]:
     """Residual blocks and the depth; the factor of each branch goes into ``folds``."""
     ours = [child for name in matching.stretched for child in model.get_submodule(name).children()]
-    theirs = [child for name in matching.stretched for child in base.get_submodule(matching.modules[name]).children()]
+    counterparts = [matching.modules[name] for name in matching.stretched]
+    theirs = [child for name in counterparts for child in base.get_submodule(name).children()]
     if not (scales_depth(scheme) and ours):
         return set(), Size(len(ours) or 1, len(theirs) or 1)
     ends = branch_ends(model, matching.stretched, named)
-    depth = Size(len(ends), len(branch_ends(base, [matching.modules[name] for name in matching.stretched], named)))
+    depth = Size(len(ends), len(branch_ends(base, counterparts, named)))
     for end in ends:
         for key, _ in model.get_submodule(end).named_parameters(prefix=end):
             folds[key] = folds.get(key, 1.0) * branch_factor(scheme, depth)

@@ -33,16 +33,19 @@ class Place:
         return [p.owner for p in self.pairs if not isinstance(p.owner, nn.Embedding)] if self.role == "tied" else []
 
 
-def places(pairs: Sequence[Pair], readout: Sequence[str]) -> list[Place]:
-    """Every parameter once, with its role; ValueError where shapes or sharing cannot be read."""
+def places(pairs: Sequence[Pair], readout: Sequence[str], delta: dict[str, tuple[int, ...]]) -> list[Place]:
+    """Every parameter once, with its role; ValueError where shapes or sharing cannot be read.
+
+    ``delta`` holds shapes at a third width, by the base's names: what differs there scales too.
+    """
     shared: dict[int, list[Pair]] = {}
     for pair in pairs:
         shared.setdefault(id(pair.value), []).append(pair)
-    return [_place(tuple(group), readout) for group in shared.values()]
+    return [_place(tuple(group), readout, delta) for group in shared.values()]
 
 
-def _place(group: tuple[Pair, ...], readout: Sequence[str]) -> Place:
-    found = [_role(pair, readout) for pair in group]
+def _place(group: tuple[Pair, ...], readout: Sequence[str], delta: dict[str, tuple[int, ...]]) -> Place:
+    found = [_role(pair, readout, delta) for pair in group]
     roles = {role for role, _, _ in found}
     if roles == {"input", "output"} and any(isinstance(pair.owner, nn.Embedding) for pair in group):
         width = next(fan_out for role, _, fan_out in found if role == "input")
@@ -56,14 +59,15 @@ def _place(group: tuple[Pair, ...], readout: Sequence[str]) -> Place:
     return Place(group, *found[0])
 
 
-def _role(pair: Pair, readout: Sequence[str]) -> tuple[Role, Size, Size]:
+def _role(pair: Pair, readout: Sequence[str], delta: dict[str, tuple[int, ...]]) -> tuple[Role, Size, Size]:
     shape, base_shape = tuple(pair.value.shape), tuple(pair.base_value.shape)
     if len(shape) != len(base_shape):
         raise ValueError(
             f"`base` must have {pair.name} with {len(shape)} dimensions; got shape {base_shape}, not {shape}."
         )
     sizes = [Size(*both) for both in zip(shape, base_shape, strict=True)]
-    moving = [i for i, size in enumerate(sizes) if size.value != size.base]
+    third = delta.get(pair.base_name, base_shape)
+    moving = [i for i, size in enumerate(sizes) if size.value != size.base or third[i] != size.base]
     if isinstance(pair.owner, nn.Embedding | nn.EmbeddingBag):
         if 0 in moving:
             raise ValueError(
