@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+torch.set_num_threads(1)  # matrices are small, and workers share the cores
+
 
 class MLP(nn.Module):
     def __init__(self, width: int = 64) -> None:
@@ -198,6 +200,7 @@ def lab() -> SimpleNamespace:
         ConvNet=ConvNet,
         ResNet=ResNet,
         GPT=GPT,
+        Attention=Attention,
         batch=batch,
         loss=loss,
         optimizers=optimizers,

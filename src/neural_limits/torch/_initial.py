@@ -37,11 +37,15 @@ def own_ratio(
     """The ratio of root mean squares ``rms`` (model, base), as a law where one fits."""
     measured = rms[0] / rms[1]
     xavier = (fan_in.value + fan_out.value) / (fan_in.base + fan_out.base)
-    widths = (1.0, fan_in.ratio**-0.5, fan_out.ratio**-0.5, xavier**-0.5, 1 / fan_in.ratio)
-    laws = [Own(part, width * part) for part in dict.fromkeys((1.0, depth**-0.5)) for width in widths]
-    nearest = min(laws, key=lambda law: abs(math.log(law.whole / measured)))
+    usual = (1.0, fan_in.ratio**-0.5)
+    others = (fan_out.ratio**-0.5, xavier**-0.5, 1 / fan_in.ratio)
     error = math.hypot(_relative_error(value, rms[0]), _relative_error(base_value, rms[1]))
-    return nearest if abs(math.log(nearest.whole / measured)) < 4 * error + 1e-6 else Own(1.0, measured)
+    for widths in (usual, others):  # Xavier's is close to 1/√fan_in where only inputs scale
+        laws = [Own(part, width * part) for part in dict.fromkeys((1.0, depth**-0.5)) for width in widths]
+        nearest = min(laws, key=lambda law: abs(math.log(law.whole / measured)))
+        if abs(math.log(nearest.whole / measured)) < 4 * error + 1e-6:
+            return nearest
+    return Own(1.0, measured)
 
 
 def _relative_error(value: torch.Tensor, rms: float) -> float:

@@ -112,8 +112,8 @@ def _third_shapes(base: nn.Module, delta: nn.Module | None) -> dict[str, tuple[i
 def _warn_of_depth(scheme: str, matching: Matching, found: list[Place]) -> None:
     if matching.stretched and not scales_depth(scheme) and all(p.fan_in.ratio == p.fan_out.ratio == 1 for p in found):
         warnings.warn(
-            f"`scheme` {scheme!r} scales the width, which is that of `base`; only the depth differs, and rates are left "
-            "as they are: 'depth-mup' and 'complete-p' scale the depth.",
+            f"`scheme` {scheme!r} scales the width, which is that of `base`; only the depth differs, and nothing is "
+            "changed: 'depth-mup' and 'complete-p' scale the depth.",
             stacklevel=3,
         )
 
