@@ -197,6 +197,7 @@ def lab() -> SimpleNamespace:
     """The models and measurements above."""
     return SimpleNamespace(
         MLP=MLP,
+        ConvBlock=ConvBlock,
         ConvNet=ConvNet,
         ResNet=ResNet,
         GPT=GPT,

@@ -52,16 +52,17 @@ def _found(model: nn.Module) -> list[str]:
             found.append(name)
     for name, module in modules.items():
         kind = type(module).__name__.lower()
-        related = any(
-            q == name or q.startswith(name + ".") or name.startswith(q.rpartition(".")[0] + ".") for q in found
-        )
-        if ("attention" in kind or "attn" in kind) and not related and any(True for _ in module.parameters()):
+        known = any(_within(query, name) or _within(name, query) for query in found)
+        if ("attention" in kind or "attn" in kind) and not known and next(module.parameters(), None) is not None:
             raise ValueError(
-                f"`queries` must name the query projections, as in ('*.attn.wq',), or be () if logits are "
-                f"divided by the "
-                f"head dimension already; none is known in {name!r} ({type(module).__name__})."
+                "`queries` must name the query projections, as in ('*.attn.wq',), or be () if logits are divided by "
+                f"the head dimension already; none is known in {name or 'the model'!r} ({type(module).__name__})."
             )
     return found
+
+
+def _within(name: str, outer: str) -> bool:
+    return not outer or name == outer or name.startswith(outer + ".")
 
 
 def _fold(model: nn.Module, name: str, s: float) -> dict[str, float]:
@@ -92,9 +93,8 @@ def _output(model: nn.Module, name: str) -> str:
         if isinstance(getattr(module, "weight", None), nn.Parameter):
             return f"{parent}.{leaf}".lstrip(".")
     raise ValueError(
-        f"`queries` must have the output projection of {name!r} beside it, named one of {', '.join(OUTPUTS)}; "
-        f"divide the "
-        "logits by the head dimension in the model itself and pass queries=()."
+        f"`queries` must have the output projection of {name!r} beside it, named one of {', '.join(OUTPUTS)}; divide "
+        "the logits by the head dimension in the model itself and pass queries=()."
     )
 
 

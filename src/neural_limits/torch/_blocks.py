@@ -81,8 +81,7 @@ def _children(
         return
     if inside:
         raise ValueError(
-            f"`base` must have as many modules in {name!r} as the model, because it is itself part of a "
-            f"repeated block; "
+            f"`base` must have as many modules in {name!r} as the model, because it is part of a repeated block; "
             f"got {len(theirs)} and {len(ours)}: let width grow in the size of layers, not in their number."
         )
     found.stretched.append(name)
@@ -93,8 +92,7 @@ def _children(
         if kind not in base_kinds:
             raise ValueError(
                 f"`base` must have in {name!r} a block built as the model's {key!r}; got {len(theirs)} blocks, "
-                f"none with "
-                f"its class ({type(child).__name__}) and parameter names."
+                f"none with its class ({type(child).__name__}) and parameter names."
             )
         base_key = base_kinds[kind][min(i, len(base_kinds[kind]) - 1)]
         yield child, key, theirs[base_key], base_key
@@ -113,8 +111,8 @@ def _kinds(children: dict[str, nn.Module], name: str) -> dict[tuple[object, ...]
         if shapes.setdefault(kind, here) != here:
             raise ValueError(
                 f"`model` and `base` must repeat equal blocks where their depths differ; the modules of "
-                f"{name!r} have the "
-                f"same parameters in different shapes ({kinds[kind][0]} and {key}): keep first and last layers outside."
+                f"{name!r} have the same parameters in different shapes ({kinds[kind][0]} and {key}): keep first and "
+                "last layers outside."
             )
         kinds[kind].append(key)
     return kinds
@@ -125,8 +123,8 @@ def _same_names(ours: list[str], theirs: list[str], name: str, base_name: str) -
         extra = sorted(_join(name, key) for key in set(ours) - set(theirs))
         missing = sorted(_join(base_name, key) for key in set(theirs) - set(ours))
         raise ValueError(
-            f"`base` must be the same model at another width or depth; only the model has {extra}, only the "
-            f"base has {missing}."
+            f"`base` must be the same model at another width or depth; only the model has {extra}, only "
+            f"the base has {missing}."
         )
 
 

@@ -70,9 +70,8 @@ def _in_block(block: nn.Module, name: str) -> list[str]:
     matrices = _matrices(block)
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in block.modules()):
         raise ValueError(
-            f"`branches` must be given for {name!r}: a batch normalization undoes the scale of the layer before "
-            f"it, so name "
-            "the last normalization of each branch."
+            f"`branches` must be given for {name!r}: a batch normalization undoes the scale of the layer before it, so "
+            "name the last normalization of each branch."
         )
     if len(matrices) == 1:
         return [f"{name}.{matrices[0]}".rstrip(".")]
@@ -97,8 +96,7 @@ def _in_block(block: nn.Module, name: str) -> list[str]:
 def _unknown(name: str) -> ValueError:
     return ValueError(
         f"`branches` must name the last layer of each residual branch, as in ('*.attn.proj', '*.mlp.fc2'); none "
-        f"is known in "
-        f"{name!r}."
+        f"is known in {name!r}."
     )
 
 

@@ -81,9 +81,8 @@ class Parametrized:
         used = self._optimizer_used(kind)
         if used == "adam" and weight_decay:
             raise ValueError(
-                f"`weight_decay` must be 0 under optimizer='adam', where it passes through Adam's normalization "
-                f"and does not "
-                f"transfer; got {weight_decay}: use optimizer='adamw'."
+                "`weight_decay` must be 0 under optimizer='adam', where it passes through Adam's normalization and "
+                f"does not transfer; got {weight_decay}: use optimizer='adamw'."
             )
         one_of("adjust_lr_fn", adjust_lr_fn, ("original", "match_rms_adamw"))
         parameters = self._parameters(self.model if model is None else model)
