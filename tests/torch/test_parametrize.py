@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -312,3 +313,16 @@ def test_importing_without_torch_names_the_extra():
     got = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert got.returncode == 1
     assert "ImportError: neural_limits.torch needs PyTorch: pip install 'neural-limits[torch]'." in got.stderr
+
+
+def test_the_example_of_the_docs_runs_and_prints_its_table(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "torch.md").read_text()
+    names: dict = {}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+    printed = names["p"].table.set_index("parameter")
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith(("| 0.", "| 1.7", "| 2."))]
+    assert len(rows) == 8
+    for name, role, init, rate, decay in rows:
+        row = printed.loc[name]
+        assert (row.role, row.rate, row.decay) == (role, float(rate), float(decay))
+        assert row.init == pytest.approx(float(init), abs=6e-5)
