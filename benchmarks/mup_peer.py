@@ -3,8 +3,8 @@
     python benchmarks/mup_peer.py        # in an interpreter that has `mup` and `torch`
 
 mup writes its multipliers into the forward pass (MuReadout, 1/d attention), we fold them into the weights; both start
-from the same draw. In float64, with Adam's epsilon out of the way, losses over 20 steps must agree to rounding. The last
-column is the largest relative difference; the one before it, what the same run gives without parametrization.
+from the same draw. In float64, with Adam's epsilon out of the way, losses over 20 steps must agree to rounding. The
+last column is the largest relative difference; the one before it, what the same run gives without parametrization.
 """
 
 from __future__ import annotations

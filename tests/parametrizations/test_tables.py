@@ -7,11 +7,11 @@ import pytest
 
 from neural_limits.parametrizations import NTK, DepthMuP, LayerRule, MuP, Parametrization, Standard
 
-# width 100, inputs 4, gamma 2, sigma_w 1.5: (multiplier, std, rate, rate_adam) of input, hidden, output
+# width 100, inputs 4, gamma 2, sigma_w 1.5: (multiplier, std, rate, rate_adam, rate_muon) of input, hidden, output
 TABLES = {
-    MuP: [(0.5, 1.0, 400.0, 1.0), (1.0, 0.15, 4.0, 0.01), (0.005, 1.0, 400.0, 1.0)],
-    NTK: [(0.5, 1.0, 4.0, 1.0), (0.1, 1.5, 4.0, 1.0), (0.05, 1.0, 4.0, 1.0)],
-    Standard: [(1.0, 0.5, 4.0, 1.0), (1.0, 0.15, 4.0, 1.0), (0.5, 0.1, 4.0, 1.0)],
+    MuP: [(0.5, 1.0, 400.0, 1.0, 1.0), (1.0, 0.15, 4.0, 0.01, 1.0), (0.005, 1.0, 400.0, 1.0, 1.0)],
+    NTK: [(0.5, 1.0, 4.0, 1.0, 1.0), (0.1, 1.5, 4.0, 1.0, 1.0), (0.05, 1.0, 4.0, 1.0, 1.0)],
+    Standard: [(1.0, 0.5, 4.0, 1.0, 1.0), (1.0, 0.15, 4.0, 1.0, 1.0), (0.5, 0.1, 4.0, 1.0, 1.0)],
 }
 
 

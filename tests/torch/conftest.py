@@ -117,6 +117,7 @@ class GPT(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, 32, bias=False)
         if tied:
+            nn.init.normal_(self.tokens.weight, std=0.1)  # at one, a token's logit for itself would be its width
             self.head.weight = self.tokens.weight
 
     def forward(self, tokens: Tensor) -> Tensor:
