@@ -89,7 +89,10 @@ def test_crossover_rows_hold_for_networks_and_fail_for_others(monkeypatch):
     assert sum("restructure" in claim or "few outputs" in claim for claim in failed) == 2  # the bulk, and the outlier
 
 
-@pytest.mark.parametrize("case", [*agreement.cases(quick=False)[1::30], Flow(0.5, 3.0, 1.0, 0.01)])
+@pytest.mark.parametrize(
+    "case",
+    [*agreement.cases(quick=False)[1::30], pytest.param(Flow(0.5, 3.0, 1.0, 0.01), marks=pytest.mark.slow)],
+)
 def test_settings_agree(case, monkeypatch):
     least = 0.05 if isinstance(case, Flow) else 0.0
     apart = laws.distance(networks.spectra(case, 256, 2), laws.law(case).cdf, least)
@@ -141,6 +144,7 @@ def test_students_descend_their_own_gradient(activation):
     np.testing.assert_allclose(slope(h), (phi(h + 1e-6) - phi(h - 1e-6)) / 2e-6, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_students_learn_and_the_control_follows_the_law(monkeypatch):
     for module, name, value in ((beyond, "WIDTH", 128), (laws, "WIDTH", 128), (beyond, "SAMPLES", 256)):
         monkeypatch.setattr(module, name, value)
