@@ -1,9 +1,16 @@
-"""For PyTorch models: parametrize them. The only package of neural_limits that imports torch."""
+"""For PyTorch models: parametrize them, watch their spectra. The only package of neural_limits that imports torch."""
 
 try:
     import torch as _torch  # noqa: F401
-except ImportError as _missing:
-    raise ImportError("neural_limits.torch needs PyTorch: pip install 'neural-limits[torch]'.") from _missing
+except ModuleNotFoundError:
+    raise ImportError(
+        "neural_limits.torch needs PyTorch; install it with: pip install 'neural-limits[torch]'"
+    ) from None
 
+from ._callbacks import lightning_callback as lightning_callback
+from ._callbacks import trainer_callback as trainer_callback
+from ._monitor import SpectralMonitor as SpectralMonitor
 from ._parametrize import parametrize as parametrize
 from ._parametrized import Parametrized as Parametrized
+from ._sinks import tensorboard_sink as tensorboard_sink
+from ._sinks import wandb_sink as wandb_sink
