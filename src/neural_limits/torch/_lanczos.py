@@ -14,6 +14,7 @@ from torch import Tensor
 
 GUARD = 8  # columns of a block beyond `count`: products with 8 or 16 columns take the same time
 FRESH = 4  # random columns of a warm start: directions that were not there last time
+KEPT = GUARD - FRESH  # vectors that a subspace holds beyond `count`
 COLD, WARM = 4, 12  # blocks before the first stop; WARM: a new value 1.5 % above a bulk is seen in one measurement
 FURTHEST = 6  # blocks between two looks
 WHOLE = 640  # vectors after which the space is cut back to its leading ones; pure noise of 4096 rows needs 450
@@ -25,7 +26,8 @@ SPENT = 3e-6  # what is left of a column, relative to it, that is rounding and n
 class Leading:
     """The largest singular values of W, largest first, and how far each may be from one of W's.
 
-    ``left`` (rows, k) and ``right`` (columns, k) are unit vectors with W v = s u; ``subspace`` is what a later call
+    ``left`` (rows, k) and ``right`` (columns, k) are unit vectors with W v = s u (Wᵀ u = s v where W has more columns
+    than rows); the other equation holds to the residual, about the root of ``bounds``. ``subspace`` is what a later call
     takes as ``start``; ``products`` counts pairs W v, Wᵀ u; ``status`` is completed or no_convergence.
     """
 
@@ -88,7 +90,7 @@ def leading_singular_values(
         values=found.values[:count], bounds=found.bounds,
         status="completed" if whole or found.excess <= 1 else "no_convergence",
         products=space.products, left=right if wide else left, right=left if wide else right,
-        subspace=space.basis @ space.send(found.coordinates[:, : max(width - FRESH, count)]),
+        subspace=space.basis @ space.send(found.coordinates[:, : count + KEPT]),
     )  # fmt: skip
 
 
@@ -103,7 +105,7 @@ def _blocks_to_go(seen: list[tuple[int, float]]) -> int:
 
 @dataclass(frozen=True)
 class _Ritz:
-    """Leading Ritz values of W V, coordinates of their vectors in V, bounds, and the largest bound over its tolerance."""
+    """Leading Ritz values of W V, coordinates of their vectors in V, bounds, the largest bound over its tolerance."""
 
     values: ndarray
     coordinates: ndarray
@@ -131,7 +133,7 @@ class _Space:
 
     def send(self, values: ndarray) -> Tensor:
         """Small host values as a tensor beside the matrix."""
-        return torch.as_tensor(np.ascontiguousarray(values)).to(self.basis)
+        return torch.as_tensor(values).to(self.basis)
 
     def random(self, columns: int) -> Tensor:
         return torch.randn(self.size, columns, generator=self.generator).to(self.basis)
@@ -164,9 +166,7 @@ class _Space:
         self.block = block
 
     def _outside(self, block: Tensor) -> Tensor:
-        for _ in range(2):
-            block = block - self.basis @ (self.basis.mT @ block)
-        return block
+        return block - self.basis @ (self.basis.mT @ block)
 
     def ritz(self, count: int, tolerance: float) -> _Ritz:
         """Leading Ritz values and their bounds."""
@@ -207,7 +207,7 @@ def _top_eigenpairs(gram: ndarray, count: int) -> tuple[ndarray, ndarray]:
     """Largest first."""
     size = len(gram)
     squares, coordinates = scipy.linalg.eigh(gram, subset_by_index=[size - count, size - 1], driver="evr")
-    return squares[::-1], coordinates[:, ::-1]
+    return squares[::-1].copy(), coordinates[:, ::-1].copy()
 
 
 def _bounds(values: ndarray, residuals: ndarray, count: int) -> ndarray:

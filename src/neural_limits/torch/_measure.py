@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..laws import QuarterCircle
 from ..spectra import diagnose
-from ._lanczos import leading_singular_values
+from ._lanczos import KEPT, leading_singular_values
 from ._quadrature import spectrum_quantiles
 
 DENSE = 512  # rows or columns up to which all singular values are cheap: 0.1 s on two cores
@@ -68,7 +68,8 @@ def _dense(matrix: Tensor, std: float | None, setting: Setting, start: Tensor | 
 
 def _large(matrix: Tensor, std: float | None, setting: Setting, start: Tensor | None, seed: int) -> Any:
     """The top singular values by Lanczos, more of them while all are outliers; quantiles by quadrature."""
-    count = setting.top
+    # What was widened last time to see all outliers starts there.
+    count = setting.top if start is None else max(setting.top, start.shape[1] - KEPT)
     while True:
         found = leading_singular_values(matrix, count, start=start, tolerance=setting.tolerance, seed=seed)
         row = {"status": found.status, **_values(found.values, setting.top)}
@@ -83,7 +84,8 @@ def _large(matrix: Tensor, std: float | None, setting: Setting, start: Tensor | 
     values, errors = spectrum_quantiles(matrix, LEVELS, seed=seed)
     row |= _quantile_fields(values, errors)
     if std is not None:
-        middle = float(QuarterCircle(*matrix.shape, std).quantile(0.5))
+        rows, columns = matrix.shape
+        middle = float(QuarterCircle(rows, columns, std).quantile(0.5))
         row |= {"bulk_shift": values[2] / middle - 1, "bulk_shift_error": errors[2] / middle}
     return row, found.left[:, : setting.top], found.right[:, : setting.top], found.subspace
 

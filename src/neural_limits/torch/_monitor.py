@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .._checks import positive_float, positive_int
 from ._curvature import checked_probe, measure_curvature
-from ._matrices import InitStd, as_matrix, exact_products, find_matrices, is_sharded, starting_std, unwrapped
+from ._matrices import InitStd, as_matrix, exact_products, find_matrices, starting_std, unwrapped
 from ._measure import Row, Setting, measure_matrix
 from ._sinks import Sink, write_table
 
@@ -25,25 +25,26 @@ class SpectralMonitor:
     the gradients are cleared. Every ``every`` updates each weight matrix (parameters of two or more dimensions,
     rows by all others; shared ones once) gives a row:
 
-    * ``s1`` ... the ``top`` singular values, ``error`` by which each may be off: all values in float64 up to 512 rows or
+    * ``s1`` ... the ``top`` singular values, ``error`` by which each may be off: all in float64 up to 512 rows or
       columns, else block Lanczos to ``tolerance``; ``stable_rank`` |W|²/s1²;
-    * ``edge`` τ(√rows + √columns) of untrained noise of ``init_std`` τ; ``threshold`` that noise passes with probability
-      ``false_alarm`` in one row (Tracy-Widom); ``outliers`` above it; ``escape_step``, the first measured step with an
-      outlier, and ``escape1`` ... with so many;
-    * ``q10`` ... ``q90``, quantiles of all values, and ``q_error``, their standard error; ``bulk``, ``bulk_shift`` and
-      ``separated`` as in `neural_limits.spectra.diagnose` (``bulk_shift`` from the median in large weights);
+    * ``edge`` τ(√rows + √columns) of noise of ``init_std`` τ; ``threshold`` that noise passes with probability
+      ``false_alarm`` in one row (Tracy-Widom); ``outliers`` above it; ``escape_step``, the first measured step
+      with an outlier, and ``escape1`` ... with so many;
+    * ``q10`` ... ``q90``, quantiles of all values, and ``q_error``, their standard error; ``bulk``, ``separated`` and
+      ``bulk_shift`` as in `neural_limits.spectra.diagnose` (in large weights the shift of the median);
     * ``overlap1`` ... |uᵢᵀ G vᵢ|/|G| with the last gradient, ``gradient_share`` |Uᵀ G V|²/|G|²;
-    * ``step``, ``matrix``, ``rows``, ``columns``, ``loss``, ``lr``, ``status``: completed, no_convergence, zero, non_finite.
+    * ``step``, ``matrix``, ``rows``, ``columns``, ``loss``, ``lr``, and ``status``: completed, no_convergence, zero,
+      non_finite.
 
-    ``include``, ``exclude``: patterns of parameter names. ``init_std``: by name, or a function of (name, parameter), for a
-    model that has been trained already; None for no edge. ``optimizer``: for ``lr``, and the metric of the curvature.
-    ``probe`` (inputs, targets) with ``loss``(outputs, targets): every ``curvature_every`` updates (default 10 ``every``)
-    the leading eigenvalues named in ``kinds`` go to `curvature_to_pandas`. ``sinks``: callables that take each row.
+    ``include``, ``exclude``: patterns of parameter names. ``init_std``: by name, or a function of (name, parameter),
+    for a model that has been trained already; None for no edge. ``optimizer``: for ``lr``, and the metric of the
+    curvature. ``probe`` (inputs, targets) with ``loss``(outputs, targets): every ``curvature_every`` updates (default
+    10 ``every``) the eigenvalues named in ``kinds`` go to `curvature_to_pandas`. ``sinks``: callables that take a row.
 
-    ValueError for a model without a matrix, ``every`` or ``top`` below one, names in ``init_std`` that the model has not;
-    when measuring, for a weight whose shape has changed. Nothing is attached to the model.
-    In a process group rank 0 measures; a sharded parameter (DTensor) is gathered whole, one at a time, by all ranks.
-    Cost: see docs/monitor.md; a step at which nothing is due only counts. Source: docs/monitor.md.
+    ValueError for a model without a matrix, ``every`` or ``top`` below one, names in ``init_std`` that the model has
+    not; when measuring, for a weight whose shape has changed. Nothing is attached to the model. In a process
+    group rank 0 measures; a sharded parameter (DTensor) is gathered whole, one at a time, by all ranks.
+    A step at which nothing is due only counts. Cost, source: docs/monitor.md.
 
     >>> _ = torch.manual_seed(0)
     >>> model = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 10))
@@ -156,7 +157,7 @@ class SpectralMonitor:
         return pd.DataFrame(self._curvature)
 
     def to_csv(self, path: str | os.PathLike[str], *, append: bool = False) -> None:
-        """`to_pandas` as CSV, written whole; ``append`` keeps the rows of an existing file that are not measured here."""
+        """`to_pandas` as CSV, written whole; ``append`` keeps what an existing file has of other steps and weights."""
         write_table(self.to_pandas(), path, "csv", append)
 
     def to_parquet(self, path: str | os.PathLike[str], *, append: bool = False) -> None:
@@ -164,7 +165,7 @@ class SpectralMonitor:
         write_table(self.to_pandas(), path, "parquet", append)
 
     def state_dict(self) -> dict[str, Any]:
-        """Counts, rows and warm starts, as numbers, strings and tensors: torch.load(..., weights_only=True) reads it."""
+        """Counts, rows and warm starts as numbers, strings, tensors: torch.load(..., weights_only=True) reads it."""
         return {
             "steps": self.steps,
             "shapes": dict(self._shapes),

@@ -10,6 +10,8 @@ from torch import Tensor
 
 PROBES, DEGREE = 8, 24  # a product with 8 vectors costs little more than one with a single vector
 RESOLUTION = 0.25  # of the spacing of nodes: what interpolating between them may miss, see tests
+SQUARED_ROUNDING = 3e-4  # of the largest value: the root of float32's rounding, where small values drown
+GAP = 2.5  # spacings of the middle node from which on a spacing is a gap of the spectrum
 
 
 def spectrum_quantiles(
@@ -25,19 +27,19 @@ def spectrum_quantiles(
     Each random vector z of signs gives zᵀ f(WᵀW) z/m ≈ (1/m) Σ f(s²); ``degree`` Lanczos steps from z turn the left
     side into a sum over ``degree`` nodes with weights, exact for polynomials of degree 2·degree − 1. Half of a node's
     weight lies below it (the distribution function there is bracketed by the weights up to it without and with its
-    own); between nodes the function is interpolated. The error adds in quadrature the scatter of the probes,
-    √(1/(probes − 1)) of their spread, and a quarter of the local spacing of the nodes over √3.
+    own); between nodes the function is interpolated. The error adds in quadrature the standard error over the probes
+    and, over √3, a quarter of the local spacing of the nodes (all of it at a gap of the spectrum).
 
     ``matrix`` is finite. Cost: ``degree`` products with ``probes`` vectors; memory probes × degree vectors.
     Source: Golub and Meurant 2010; Ubaru, Chen and Saad 2017.
     """
     small = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.mT
     nodes, weights = _nodes(small, probes, min(degree, small.shape[1]), seed)
-    each = np.stack([_quantiles(x[None], w[None], levels) for x, w in zip(nodes, weights, strict=True)])
-    values = _quantiles(nodes, weights, levels)
+    each = np.stack([_quantiles(x, w, levels) for x, w in zip(nodes, weights, strict=True)])
     scatter = each.std(axis=0, ddof=1) / np.sqrt(probes)
-    spacing = np.array([_spacing(nodes, value) for value in values])
-    return values, np.hypot(scatter, RESOLUTION * spacing / np.sqrt(3))
+    resolution = np.stack([_resolution(x, w, levels) for x, w in zip(nodes, weights, strict=True)]).mean(axis=0)
+    rounding = SQUARED_ROUNDING * nodes.max()
+    return each.mean(axis=0), np.hypot(np.hypot(scatter, resolution / np.sqrt(3)), rounding)
 
 
 def _nodes(tall: Tensor, probes: int, degree: int, seed: int) -> tuple[ndarray, ndarray]:
@@ -46,20 +48,20 @@ def _nodes(tall: Tensor, probes: int, degree: int, seed: int) -> tuple[ndarray, 
     size = tall.shape[1]
     signs = torch.randint(0, 2, (size, probes), generator=torch.Generator().manual_seed(seed)) * 2 - 1
     vector = signs.to(tall) / size**0.5
-    basis = [vector]
+    basis = tall.new_zeros((probes, degree, size))
     diagonal, off = [], []
     for step in range(degree):
-        image = flat @ (tall @ vector)
-        diagonal.append((vector * image).sum(0))
+        basis[:, step] = vector.mT
+        image = (flat @ (tall @ vector)).mT[..., None]  # (probes, size, 1)
+        diagonal.append((basis[:, step] * image[..., 0]).sum(1))
         if step + 1 == degree:
             break
+        held = basis[:, : step + 1]
         for _ in range(2):
-            stacked = torch.stack(basis)  # (step + 1, size, probes)
-            image = image - (stacked * (stacked * image).sum(1, keepdim=True)).sum(0)
-        norm = torch.linalg.norm(image, dim=0)
+            image = torch.baddbmm(image, held.mT, held @ image, alpha=-1)
+        norm = torch.linalg.norm(image[..., 0], dim=1)
         off.append(norm)
-        vector = image / norm.clamp_min(torch.finfo(norm.dtype).tiny)
-        basis.append(vector)
+        vector = image[..., 0].mT / norm.clamp_min(torch.finfo(norm.dtype).tiny)
     a = torch.stack(diagonal).double().cpu().numpy().T
     b = torch.stack(off).double().cpu().numpy().T if off else np.zeros((probes, 0))
     b = np.where(b > 1e-6 * np.abs(a).max(), b, 0.0)  # a spent probe: the rest has no weight
@@ -72,20 +74,18 @@ def _nodes(tall: Tensor, probes: int, degree: int, seed: int) -> tuple[ndarray, 
 
 
 def _quantiles(nodes: ndarray, weights: ndarray, levels: ndarray) -> ndarray:
-    """Where the mean of the probes' distribution functions takes the levels."""
-    grid = np.unique(np.concatenate([[0.0], nodes[weights > 1e-12]]))
-    below = np.zeros_like(grid)
-    for x, w in zip(nodes, weights, strict=True):
-        keep = w > 1e-12
-        middle = np.cumsum(w[keep]) - w[keep] / 2
-        below += np.interp(grid, x[keep], middle, left=0.0, right=1.0) / len(nodes)
-    return np.interp(levels, np.maximum.accumulate(below), grid)
+    """Where one probe's distribution function takes the levels: at a node it has half of its weight below it."""
+    kept = weights > 1e-12
+    return np.interp(levels, np.cumsum(weights[kept]) - weights[kept] / 2, nodes[kept])
 
 
-def _spacing(nodes: ndarray, value: float) -> float:
-    """Mean distance between the two nodes around a value."""
-    gaps = []
-    for x in nodes:
-        above = int(np.clip(np.searchsorted(x, value), 1, len(x) - 1)) if len(x) > 1 else 0
-        gaps.append(x[above] - x[above - 1] if len(x) > 1 else 0.0)
-    return float(np.mean(gaps))
+def _resolution(nodes: ndarray, weights: ndarray, levels: ndarray) -> ndarray:
+    """How far off interpolation may be: a part of the distance between nodes, all of it where they leave a gap."""
+    kept = weights > 1e-6
+    x, middle = nodes[kept], np.cumsum(weights[kept]) - weights[kept] / 2
+    if len(x) < 2:
+        return np.zeros(len(levels))
+    spacing = np.diff(x)
+    above = np.clip(np.searchsorted(middle, levels), 1, len(spacing))
+    local = spacing[above - 1]
+    return np.where(local > GAP * np.median(spacing), local, RESOLUTION * local)
