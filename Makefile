@@ -48,6 +48,7 @@ bench: $(VENV)/.package  ## benchmarks/, all or with ARGS=--quick
 	$(BIN)/python benchmarks/deep_linear.py $(ARGS)
 	$(BIN)/python benchmarks/diagnosis.py $(ARGS)
 	$(BIN)/python benchmarks/laws.py $(ARGS)
+	$(BIN)/python benchmarks/monitor.py $(ARGS)
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html

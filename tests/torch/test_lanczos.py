@@ -10,6 +10,7 @@ from neural_limits.torch import _lanczos
 from neural_limits.torch._lanczos import leading_singular_values
 from neural_limits.torch._quadrature import spectrum_quantiles
 
+torch.set_num_threads(1)  # matrices are small, and workers share the cores
 ROUNDING = 1e-6  # of the largest value: what float32 leaves of the smallest ones
 
 

@@ -17,7 +17,7 @@ FRESH = 4  # random columns of a warm start: directions that were not there last
 KEPT = GUARD - FRESH  # vectors that a subspace holds beyond `count`
 COLD, WARM = 4, 12  # blocks before the first stop; WARM: a new value 1.5 % above a bulk is seen in one measurement
 FURTHEST = 6  # blocks between two looks
-WHOLE = 640  # vectors after which the space is cut back to its leading ones; pure noise of 4096 rows needs 450
+WHOLE = 640  # vectors after which the space is cut back to its leading ones; noise of 4096 rows needs 400
 FLOOR = 3e-7  # of the largest value: rounding of float32 products
 SPENT = 3e-6  # what is left of a column, relative to it, that is rounding and no direction
 

@@ -45,7 +45,9 @@ def measure_matrix(
     whole = min(matrix.shape) <= DENSE
     row, left, right, subspace = (_dense if whole else _large)(matrix, std, setting, start, seed)
     row["stable_rank"] = energy / row["s1"] ** 2
-    return row | _overlaps(gradient, left, right, setting.top), subspace
+    row |= _overlaps(gradient, left, right, setting.top)
+    # No NumPy scalars: torch.load(..., weights_only=True) refuses them.
+    return {name: x.item() if isinstance(x, np.generic) else x for name, x in row.items()}, subspace
 
 
 def _dense(matrix: Tensor, std: float | None, setting: Setting, start: Tensor | None, seed: int) -> Any:

@@ -150,11 +150,11 @@ class SpectralMonitor:
 
     def to_pandas(self) -> pd.DataFrame:
         """One row per measurement and matrix."""
-        return pd.DataFrame(self._rows)
+        return _table(self._rows)
 
     def curvature_to_pandas(self) -> pd.DataFrame:
         """One row per measurement of the curvature: each kind's eigenvalue (lr λ), residual, and ``limit``."""
-        return pd.DataFrame(self._curvature)
+        return _table(self._curvature)
 
     def to_csv(self, path: str | os.PathLike[str], *, append: bool = False) -> None:
         """`to_pandas` as CSV, written whole; ``append`` keeps what an existing file has of other steps and weights."""
@@ -232,3 +232,9 @@ def _number(loss: Tensor | float | None) -> float | None:
     if loss is None:
         return None
     return float(loss.detach()) if isinstance(loss, Tensor) else float(loss)
+
+
+def _table(rows: list[Row]) -> pd.DataFrame:
+    """Rows as a table; a column without any value holds NaN."""
+    table = pd.DataFrame(rows)
+    return table.astype({name: float for name in table if table[name].isna().all()})

@@ -1,0 +1,124 @@
+"""SpectralMonitor: its top singular values beside torch.linalg.svdvals, and its share of a small GPT's training time.
+
+Matrices of 4096 x 4096 (--quick: 1024): noise, noise with six outliers, the noise a little later (warm). Best of three
+(svdvals: one), float32. Then a GPT of 6 blocks (--quick: 2), monitored every 50 updates, on batches of 16 x 128 tokens.
+
+    python benchmarks/monitor.py [--quick]
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from _common import machine, write
+from neural_limits.torch import SpectralMonitor
+from neural_limits.torch._lanczos import leading_singular_values
+from neural_limits.torch._quadrature import spectrum_quantiles
+
+
+class Block(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, tokens, width = x.shape
+        q, k, v = self.qkv(self.norm1(x)).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        x = x + self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))
+        return x + self.down(nn.functional.gelu(self.up(self.norm2(x))))
+
+
+class GPT(nn.Module):
+    def __init__(self, width: int, blocks: int, tokens: int = 128, symbols: int = 96) -> None:
+        super().__init__()
+        self.embed, self.place = nn.Embedding(symbols, width), nn.Embedding(tokens, width)
+        self.blocks = nn.Sequential(*(Block(width, width // 32) for _ in range(blocks)))
+        self.norm, self.readout = nn.LayerNorm(width), nn.Linear(width, symbols, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.readout(self.norm(self.blocks(self.embed(x) + self.place.weight[: x.shape[1]])))
+
+
+def best(run: Callable[[], Any], repeats: int = 3) -> tuple[float, Any]:
+    """Least seconds, and the last result."""
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        result = run()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds), result
+
+
+def singular_values(size: int) -> list[str]:
+    """Time and largest relative error of the top eight."""
+    generator = torch.Generator().manual_seed(0)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    bulk = noise(size, size) / size**0.5
+    left, right = (torch.linalg.qr(noise(size, 6))[0] for _ in range(2))
+    outliers = bulk + left * torch.tensor([30.0, 10.0, 5.0, 3.0, 2.0, 1.5]) @ right.mT
+    later = bulk + 1e-3 * noise(size, size) / size**0.5
+    start = leading_singular_values(bulk, 8).subspace
+    lines = [
+        f"Top 8 singular values, {size} x {size}:", "",
+        "| | svdvals, s | Lanczos, s | times faster | products | largest relative error |", "|-|-|-|-|-|-|",
+    ]  # fmt: skip
+    for name, matrix, begun in (("noise", bulk, None), ("six outliers", outliers, None), ("noise, warm", later, start)):
+        dense, exact = best(lambda m=matrix: torch.linalg.svdvals(m), 1)
+        seconds, found = best(lambda m=matrix, b=begun: leading_singular_values(m, 8, start=b))
+        error = np.abs(found.values / exact[:8].double().numpy() - 1).max()
+        lines.append(
+            f"| {name} | {dense:.2f} | {seconds:.2f} | {dense / seconds:.0f} | {found.products} | {error:.1e} |"
+        )
+    seconds, _ = best(lambda: spectrum_quantiles(bulk, np.array([0.5])))
+    return [*lines, "", f"Quantiles by quadrature: {seconds:.2f} s."]
+
+
+def overhead(width: int, blocks: int, measurements: int, every: int = 50) -> list[str]:
+    """The monitor's own time beside that of the training it watches."""
+    torch.manual_seed(0)
+    model = GPT(width, blocks)
+    opt = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    monitor = SpectralMonitor(model, every=every, top=8, optimizer=opt)
+    monitor.measure()  # levels of the laws are computed once
+    before, began = monitor.seconds, time.perf_counter()
+    for _ in range(measurements * every):
+        tokens = torch.randint(0, 96, (16, 129))
+        opt.zero_grad()
+        loss = nn.functional.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())
+        loss.backward()
+        opt.step()
+        monitor.step(loss)
+    total = time.perf_counter() - began
+    spent = monitor.seconds - before
+    share = 100 * spent / (total - spent)
+    size = sum(p.numel() for p in model.parameters()) / 1e6
+    return [
+        f"GPT of width {width}, {blocks} blocks, {size:.1f} M parameters, {len(monitor.init_std)} matrices, "
+        f"{measurements * every} updates of 2048 tokens: {1e3 * (total - spent) / measurements / every:.0f} ms an update, "
+        f"{spent / measurements:.2f} s a measurement; every {every} updates {share:.1f} % of the training time."
+    ]  # fmt: skip
+
+
+def main(quick: bool) -> None:
+    lines = [f"Machine: {machine()}; torch {torch.__version__}, {torch.get_num_threads()} threads", ""]
+    lines += singular_values(1024 if quick else 4096) + [""]
+    lines += overhead(128, 2, 1) if quick else [*overhead(128, 4, 2), "", *overhead(256, 6, 2)]
+    write("monitor-quick" if quick else "monitor", lines)
+
+
+if __name__ == "__main__":
+    main("--quick" in sys.argv[1:])
