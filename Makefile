@@ -40,7 +40,7 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
-bench: $(VENV)/.package  ## benchmarks/, all or with ARGS=--quick
+bench: $(VENV)/.test  ## benchmarks/, all or with ARGS=--quick
 	$(BIN)/python benchmarks/speed.py $(ARGS)
 	$(BIN)/python benchmarks/touched_rank.py $(ARGS)
 	$(BIN)/python benchmarks/products.py $(ARGS)

@@ -108,14 +108,14 @@ def overhead(width: int, blocks: int, measurements: int, every: int = 50) -> lis
     size = sum(p.numel() for p in model.parameters()) / 1e6
     return [
         f"GPT of width {width}, {blocks} blocks, {size:.1f} M parameters, {len(monitor.init_std)} matrices, "
-        f"{measurements * every} updates of 2048 tokens: {1e3 * (total - spent) / measurements / every:.0f} ms an update, "
+        f"{measurements * every} updates of 2048 tokens: {1e3 * (total - spent) / measurements / every:.0f} ms each, "
         f"{spent / measurements:.2f} s a measurement; every {every} updates {share:.1f} % of the training time."
     ]  # fmt: skip
 
 
 def main(quick: bool) -> None:
     lines = [f"Machine: {machine()}; torch {torch.__version__}, {torch.get_num_threads()} threads", ""]
-    lines += singular_values(1024 if quick else 4096) + [""]
+    lines += [*singular_values(1024 if quick else 4096), ""]
     lines += overhead(128, 2, 1) if quick else [*overhead(128, 4, 2), "", *overhead(256, 6, 2)]
     write("monitor-quick" if quick else "monitor", lines)
 

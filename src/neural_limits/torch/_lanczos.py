@@ -27,8 +27,8 @@ class Leading:
     """The largest singular values of W, largest first, and how far each may be from one of W's.
 
     ``left`` (rows, k) and ``right`` (columns, k) are unit vectors with W v = s u (Wᵀ u = s v where W has more columns
-    than rows); the other equation holds to the residual, about the root of ``bounds``. ``subspace`` is what a later call
-    takes as ``start``; ``products`` counts pairs W v, Wᵀ u; ``status`` is completed or no_convergence.
+    than rows); the other equation holds to the residual, about the root of ``bounds``. ``subspace`` is what a later
+    call takes as ``start``; ``products`` counts pairs W v, Wᵀ u; ``status`` is completed or no_convergence.
     """
 
     values: Float[ndarray, " k"]
