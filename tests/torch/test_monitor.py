@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import sys
 import types
@@ -361,6 +362,16 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         trainer_callback(monitor)
     with pytest.raises(ImportError, match="pip install wandb"):
         wandb_sink()
+
+
+def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    package = sys.modules["neural_limits.torch"]
+    spec = importlib.util.spec_from_file_location("neural_limits.torch_again", package.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match=r"neural_limits.torch needs PyTorch; .* 'neural-limits\[torch\]'"):
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
 def test_a_step_that_is_not_due_does_nothing() -> None:
