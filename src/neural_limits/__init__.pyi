@@ -1,6 +1,7 @@
 """The public names; each is imported when it is first used, so that `neural-limits --help` need not wait for JAX."""
 
 from . import advice as advice
+from . import checkpoints as checkpoints
 from . import landscape as landscape
 from . import laws as laws
 from . import limits as limits
@@ -12,6 +13,8 @@ from . import training as training
 from . import weights as weights
 from .advice import Advice as Advice
 from .advice import advise_learning_rate as advise_learning_rate
+from .checkpoints import Audit as Audit
+from .checkpoints import audit as audit
 from .landscape import CurvatureWatch as CurvatureWatch
 from .landscape import curvature as curvature
 from .landscape import track_curvature as track_curvature
