@@ -94,7 +94,7 @@ def audit(
     matrix
     hidden  200 x 100       1.0  unchanged
     >>> found.message
-    '1 matrix: 1 value above the initial level in 1 of them'
+    '1 matrix: 1 value above the bulk in 1 of them'
     """
     options = Options(
         positive_int("max_size", max_size), positive_int("top", top), split,

@@ -69,12 +69,9 @@ def message(data: xr.Dataset, without_start: int) -> str:
     """What the audit comes to, in one line."""
     count = data.sizes["matrix"]
     parts = []
-    for name, level in (("outliers", "the initial level"), ("separated", "the bulk's level")):
-        values = data[name].values
-        if np.isfinite(values).any():
-            total, where = int(np.nansum(values)), int(np.sum(values > 0))
-            parts.append(f"{_count(total, 'value')} above {level} in {where} of them")
-            break
+    above = data.separated.fillna(data.outliers).values
+    if np.isfinite(above).any():
+        parts.append(f"{_count(int(np.nansum(above)), 'value')} above the bulk in {int(np.sum(above > 0))} of them")
     bulks = data.bulk.values.tolist()
     if bulks.count("deformed"):
         parts.append(f"{bulks.count('deformed')} with a deformed bulk")

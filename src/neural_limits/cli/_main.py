@@ -11,6 +11,7 @@ from typing import Annotated
 import tyro
 
 from ._advise import Advise
+from ._audit import Audit
 from ._doctor import Doctor
 from ._errors import DONE, FAILED, USAGE, report_error
 from ._experiment import Experiment, Experiments
@@ -20,6 +21,7 @@ from ._simulate import Simulate
 Command = (
     Annotated[Simulate, tyro.conf.subcommand("simulate")]
     | Annotated[Advise, tyro.conf.subcommand("advise")]
+    | Annotated[Audit, tyro.conf.subcommand("audit")]
     | Annotated[Experiments, tyro.conf.subcommand("experiments")]
     | Annotated[Experiment, tyro.conf.subcommand("experiment")]
     | Annotated[Report, tyro.conf.subcommand("report")]

@@ -39,12 +39,14 @@ def unset(metavar: str, default: str) -> Any:
 Numbers = Annotated[tuple[int, ...] | None, _NUMBERS]
 
 
-def command_line(name: str, options: Any, *, leave_out: tuple[str, ...] = ("out", "overwrite")) -> str:
+def command_line(
+    name: str, options: Any, *, leave_out: tuple[str, ...] = ("out", "overwrite"), first: tuple[Any, ...] = ()
+) -> str:
     """The command that sets every option of a dataclass to its present value, defaults too.
 
-    Defaults may change between versions; a command with all options does not.
+    Defaults may change between versions; a command with all options does not. ``first``: positional arguments.
     """
-    words = ["neural-limits", name]
+    words = ["neural-limits", name, *map(str, first)]
     for field in fields(options):
         value = getattr(options, field.name)
         if field.name in leave_out or value is None or value is False:

@@ -43,8 +43,8 @@ def training_progress(title: str, steps: int) -> Iterator[Callable[[int, int, fl
 
 
 @contextmanager
-def working(title: str) -> Iterator[Callable[[str], None]]:
-    """``tell(what)`` for work without a known number of steps: a spinner, or a line each."""
+def working(title: str, every: float = 0.0) -> Iterator[Callable[[str], None]]:
+    """``tell(what)`` for work without a known number of steps: a spinner, or a line each, ``every`` seconds at most."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -52,10 +52,11 @@ def working(title: str) -> Iterator[Callable[[str], None]]:
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(title, total=None)
+        due = _every(every)
 
         def tell(what: str) -> None:
             bar.update(task, description=f"{title}: {what}")
-            if not console.is_terminal:
+            if not console.is_terminal and due():
                 say(f"{title}: {what}")
 
         yield tell

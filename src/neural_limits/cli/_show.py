@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+DENSE_WIDTH = 200  # columns of a file or a pipe
 
 
 def console() -> Console:
@@ -31,15 +33,26 @@ def table(
     *,
     numbers: Iterable[int] = (),
     rules: bool = False,
+    dense: bool = False,
 ) -> None:
-    """A table; columns in ``numbers`` are set to the right; ``rules`` between rows of several lines."""
+    """A table; columns in ``numbers`` are set to the right; ``rules`` between rows of several lines.
+
+    ``dense``: many columns, of which only the first, the name, may be folded.
+    """
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
     right = set(numbers)
     drawn = Table(title=Text(title), title_justify="left", title_style="bold", show_lines=rules)
+    out = console()
+    if dense:
+        drawn.box, drawn.pad_edge = SIMPLE_HEAD, False
+        if not out.is_terminal:
+            out.width = max(out.width, DENSE_WIDTH)
     for i, header in enumerate(headers):
-        drawn.add_column(Text(header), justify="right" if i in right else "left", overflow="fold")
+        side: Literal["left", "right"] = "right" if i in right else "left"
+        drawn.add_column(Text(header), justify=side, overflow="fold", no_wrap=dense and i > 0)
     for row in rows:
         drawn.add_row(*(Text(str(cell)) for cell in row))
-    console().print(drawn)
+    out.print(drawn)

@@ -1,5 +1,9 @@
 """Figures from datasets, and one self-contained HTML page a run: no script, no network."""
 
+from ._audit_page import AUDIT_HEADERS as AUDIT_HEADERS
+from ._audit_page import AUDIT_NUMBERS as AUDIT_NUMBERS
+from ._audit_page import audit_rows as audit_rows
+from ._audit_page import write_audit_report as write_audit_report
 from ._experiment_page import write_experiment_report as write_experiment_report
 from ._figures import captions as captions
 from ._figures import figures as figures
