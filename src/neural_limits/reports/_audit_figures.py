@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..laws import QuarterCircle
 from ._style import (
@@ -29,7 +30,7 @@ from ._style import (
 )  # fmt: skip
 
 MOST_PAGES = 8
-BINS = 50
+BINS = 40
 SUMMARY = {
     "relative_top": "top value / edge",
     "separated": "separated values",
@@ -106,7 +107,7 @@ def _draw_bulk(axis: Axes, one: xr.Dataset, values: np.ndarray) -> None:
     width = top / BINS
     axis.hist(
         rest, bins=(width * np.arange(BINS + 1)).tolist(), weights=np.full(rest.shape, 1 / (size * width)), color=FILL,
-        edgecolor="white", linewidth=0.3, label="all values",
+        label="all values",
     )  # fmt: skip
     tallest = axis.get_ylim()[1]
     for law, colour, style, label in laws:
@@ -136,6 +137,8 @@ def depth_figure(data: xr.Dataset) -> Figure:
             axis.plot(x, value[chosen], color=colour, marker="o", markersize=4, linestyle=line, label=plain(kind))
         axis.set_ylabel(SUMMARY[name], fontsize=SMALL)
         axis.set_xlabel(label, fontsize=SMALL)
+        if name == "separated":
+            axis.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         finite = value[np.isfinite(value) & (value > 0)]
         if name == "relative_top" and finite.size:
             axis.axhline(1, color=EDGE, linestyle="--", linewidth=1)

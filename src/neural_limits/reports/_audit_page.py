@@ -35,13 +35,16 @@ def write_audit_report(folder: RunFolder) -> Path:
         folder.write_bytes(f"{name}.png", content)
     info = folder.info()
     title = str(info.get("title") or folder.path.name)
-    parts = [element("h1", text(title)), status_line(folder), section("Matrices", *_matrices(data))]
+    pictures = {name: image(content, _caption(name, data)) for name, content in drawn.items()}
+    parts = [element("h1", text(title)), status_line(folder)]
+    if "depth" in pictures:
+        parts.append(section("Over depth", pictures.pop("depth")))
+    parts.append(section("Matrices", *_matrices(data)))
     if np.isfinite(data.change_top).any():
         rows = audit_change_rows(data)
-        parts.append(section("Change from the start", table(CHANGE_HEADERS, rows, numbers=range(1, 4))))
-    if drawn:
-        pictures = (image(content, _caption(name, data)) for name, content in drawn.items())
-        parts.append(section("Figures", *pictures))
+        parts.append(section("Change from the start", table(CHANGE_HEADERS, rows, numbers=range(1, 5), tight=True)))
+    if pictures:
+        parts.append(section("Spectra", *pictures.values()))
     return folder.write_text(REPORT, page(title, *parts, *record_sections(info)))
 
 
@@ -54,7 +57,10 @@ def _matrices(data: xr.Dataset) -> list[Html]:
         f"Levels are passed by noise with probability {alarm:g} a matrix; of {data.sizes['matrix']} matrices of noise "
         f"{alarm * data.sizes['matrix']:.2g} would show an outlier."
     )
-    parts = [table(AUDIT_HEADERS, audit_rows(data), numbers=AUDIT_NUMBERS), element("p", text(note), kind="soft")]
+    parts = [
+        table(AUDIT_HEADERS, audit_rows(data), numbers=AUDIT_NUMBERS, tight=True),
+        element("p", text(note), kind="soft"),
+    ]
     if data.attrs.get("left_out"):
         parts.append(element("p", text(f"Left out, not floating-point: {data.attrs['left_out']}."), kind="soft"))
     return parts

@@ -39,6 +39,8 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0;
   border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 600; white-space: nowrap; }
 .wide table { min-width: 46rem; }
+.tight table { font-size: .75rem; } .tight th, .tight td { padding-right: .45rem; }
+.tight thead th { white-space: normal; vertical-align: bottom; }
 th.n, td.n { text-align: right; white-space: nowrap; }
 figure { margin: 0 0 1.8rem; }
 figure img { display: block; max-width: max(100%, 42rem); height: auto; background: #fff; border-radius: 4px;
@@ -70,8 +72,10 @@ def element(tag: str, *content: Html, kind: str = "") -> Html:
     return Html(f"<{tag}{attribute}>{''.join(content)}</{tag}>")
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Iterable[int] = ()) -> Html:
-    """A table that scrolls on a narrow screen; columns in ``numbers`` are set to the right."""
+def table(
+    headers: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Iterable[int] = (), tight: bool = False
+) -> Html:
+    """A table that scrolls on a narrow screen; columns in ``numbers`` are set to the right; ``tight``: many columns."""
     right = set(numbers)
 
     def row(tag: str, cells: Sequence[Any]) -> Html:
@@ -79,7 +83,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Ite
 
     head = element("thead", row("th", headers)) if headers else Html("")
     body = element("tbody", *(row("td", cells) for cells in rows))
-    return element("div", element("table", head, body), kind="scroll")
+    return element("div", element("table", head, body), kind="scroll tight" if tight else "scroll")
 
 
 def image(content: bytes, caption: str) -> Html:
