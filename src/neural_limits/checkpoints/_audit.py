@@ -80,8 +80,9 @@ def audit(
     rows and columns: the ``top`` largest values alone, so no bulk. ``progress(text)`` is told of each matrix.
 
     Errors: those of `open_checkpoint`, OSError where there is no matrix or a shape differs in ``init``, ValueError for
-    options. A matrix with an entry that is not finite has the status ``non_finite``, and the others go on. Memory: one
-    matrix in its own type and 256 MiB; cost: rows × columns × the smaller of both for each.
+    options. A matrix with an entry that is not finite has the status ``non_finite``, and the others go on. Memory: files
+    are mapped; 128 MiB and three float64 squares of the smaller side, beyond ``max_size`` the matrix in float32, with
+    ``init`` the change too. Cost: rows × columns × the smaller of both for each.
 
     >>> import tempfile
     >>> weight = np.random.default_rng(0).standard_normal((200, 100)) / 200**0.5
