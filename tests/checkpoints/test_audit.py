@@ -4,6 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from scipy.sparse.linalg import ArpackNoConvergence
 
 import neural_limits as nl
 
@@ -61,9 +62,11 @@ def test_large_matrices_give_the_largest_values_alone(tmp_path, planted):
 
 def test_slabs_add_up(tmp_path, planted, monkeypatch):
     weight = planted(50, 400, (4.0,)).astype(np.float32)
-    whole = nl.audit(saved(tmp_path, w=weight, v=weight.T.copy())).data
+    path = saved(tmp_path, w=weight, v=weight.T.copy())
+    whole = nl.audit(path).data
     monkeypatch.setattr("neural_limits.checkpoints._matrix.SLAB", 50 * 7)
     parts = nl.audit(tmp_path).data
+    assert float(nl.audit(path, path).data.init_std[0]) == pytest.approx(float(whole["std"][0]), rel=1e-12)
     np.testing.assert_allclose(parts.singular_value, whole.singular_value, rtol=1e-10)
     np.testing.assert_allclose(whole.singular_value[0], whole.singular_value[1], rtol=1e-10)
 
@@ -116,6 +119,28 @@ def test_matrices_that_say_nothing_do_not_stop_the_others(tmp_path, planted):
     assert found.table.loc["small", "top"] == 1
     assert found.data.attrs["left_out"] == "ids"
     assert found.message == "4 matrices: 1 value above the bulk in 1 of them, 1 non_finite, 1 zero, 1 too_few"
+
+
+def test_lanczos_that_does_not_converge_is_a_status(tmp_path, planted, monkeypatch):
+    def fails(matrix, count):
+        raise ArpackNoConvergence("no", np.zeros(0), np.zeros((0, 0)))
+
+    monkeypatch.setattr("neural_limits.checkpoints._matrix.top_singular_values", fails)
+    path = saved(tmp_path, large=planted(50, 50), small=planted(40, 50))
+    found = nl.audit(path, max_size=45).data
+    assert found.status.values.tolist() == ["no_convergence", "completed"]
+
+
+def test_a_broken_start_leaves_the_scale_to_the_bulk(tmp_path, planted):
+    weight = planted(50, 40)
+    broken = weight.copy()
+    broken[0, 0] = np.nan
+    save_file({"a": weight, "b": weight}, tmp_path / "m.safetensors")
+    save_file({"a": broken, "b": np.zeros((50, 40))}, tmp_path / "init.safetensors")
+    found = nl.audit(tmp_path / "m.safetensors", tmp_path / "init.safetensors").data
+    assert found.bulk.values.tolist() == ["undeformed", "undeformed"]
+    assert np.isnan(found.change_top[0])
+    assert float(found.change_top[1]) == pytest.approx(float(found.top[1]))
 
 
 def test_what_is_refused(tmp_path, planted):

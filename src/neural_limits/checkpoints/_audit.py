@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
 from numpy import ndarray
 
 from .._checks import positive_float, positive_int
 from ..laws._inputs import probability_array
 from ._dataset import to_dataset
+from ._matrix import entry_std
 from ._open import open_checkpoint
 from ._rows import Options, flat, matrices, row
-from ._tensor import REAL, Tensor
+from ._tensor import Tensor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +27,7 @@ COLUMNS = (
     "shape", "dtype", "std", "top", "edge", "outliers", "separated", "bulk", "bulk_shift", "stable_rank",
     "outlier_energy", "status",
 )  # fmt: skip
+NAMED = 8  # tensors left out
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +83,9 @@ def audit(
     rows and columns: the ``top`` largest values alone, so no bulk. ``progress(text)`` is told of each matrix.
 
     Errors: those of `open_checkpoint`, OSError where there is no matrix or a shape differs in ``init``, ValueError for
-    options. A matrix with an entry that is not finite has the status ``non_finite``, and the others go on. Memory: files
-    are mapped; 128 MiB and three float64 squares of the smaller side, beyond ``max_size`` the matrix in float32, with
-    ``init`` the change too. Cost: rows × columns × the smaller of both for each.
+    options. A matrix with an entry that is not finite has the status ``non_finite``, and the others go on. Memory:
+    files are mapped; 128 MiB (with ``init`` 256) and three float64 squares of the smaller side, beyond ``max_size`` the
+    matrix in float32 instead. Cost: rows × columns × the smaller of both for each.
 
     >>> import tempfile
     >>> weight = np.random.default_rng(0).standard_normal((200, 100)) / 200**0.5
@@ -115,7 +118,7 @@ def audit(
     about = {
         "path": str(path), "init": None if init is None else str(init), "init_rule": init_std,
         "false_alarm": options.false_alarm, "max_size": options.max_size, "top": options.top, "split": split,
-        "left_out": ", ".join(left_out),
+        "left_out": _named(left_out),
         "without_start": 0 if init is None else sum(tensor.name not in starts for tensor in tensors),
     }  # fmt: skip
     return Audit(to_dataset(rows, about))
@@ -163,12 +166,19 @@ def _audited(
     return found
 
 
-def _scale(matrix: ndarray, before: ndarray | None, init_std: float | str | None) -> float | None:
+def _scale(
+    matrix: Float[ndarray, "n p"], before: Float[ndarray, "n p"] | None, init_std: float | str | None
+) -> float | None:
     """Standard deviation of an entry at the start; None where unknown, or where the start was constant."""
     if before is not None:
-        std = float(np.std(before, dtype=np.float64)) if before.dtype.name in REAL else 0.0
+        std = entry_std(before)
         return std if np.isfinite(std) and std > 0 else None
     return matrix.shape[1] ** -0.5 if isinstance(init_std, str) else init_std
+
+
+def _named(names: list[str]) -> str:
+    """The first few of a list that may be long."""
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def _times(shape: tuple[int, ...]) -> str:

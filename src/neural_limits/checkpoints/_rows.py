@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from numpy import ndarray
 from scipy.sparse.linalg import ArpackNoConvergence
 
 from ..spectra import Diagnosis, diagnose
+from ..spectra._bulk import LEAST_VALUES
 from ._matrix import Spectrum, spectrum
 from ._tensor import Tensor
 
 NOT_KNOWN = float("nan")
-LEAST_BULK = 30  # singular values, as in `diagnose`
 DIAGNOSED = {
     "edge": "edge", "threshold": "threshold", "outliers": "count", "changed_rank": "changed_rank",
     "separated": "separated", "gap": "gap", "bulk_std": "bulk_std", "bulk_std_error": "bulk_std_error",
@@ -34,7 +35,7 @@ class Options:
     false_alarm: float
 
 
-def matrices(tensor: Tensor, options: Options) -> Iterator[tuple[str, tuple[int | slice, ...]]]:
+def matrices(tensor: Tensor, options: Options) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Name and index of the matrices in a tensor: one, or with ``split`` one for each leading index of a stack."""
     if options.split and len(tensor.shape) == 3:
         for i in range(tensor.shape[0]):
@@ -43,12 +44,14 @@ def matrices(tensor: Tensor, options: Options) -> Iterator[tuple[str, tuple[int 
         yield tensor.name, ()
 
 
-def flat(values: ndarray) -> ndarray:
+def flat(values: Float[ndarray, "n ..."]) -> Float[ndarray, "n p"]:
     """Outputs by the rest, as convolutions are counted."""
     return values.reshape(values.shape[0], -1)
 
 
-def row(matrix: ndarray, start: ndarray | None, init_std: float | None, options: Options) -> dict[str, object]:
+def row(
+    matrix: Float[ndarray, "n p"], start: Float[ndarray, "n p"] | None, init_std: float | None, options: Options
+) -> dict[str, object]:
     """The fields of one matrix; ``singular_values`` and ``change_values`` are lists of any length.
 
     ``start``: the matrix at initialisation, from which its scale is taken and its change. ``status``: completed;
@@ -73,10 +76,12 @@ def row(matrix: ndarray, start: ndarray | None, init_std: float | None, options:
     return fields | {"status": "completed" if diagnosis is not None else "too_few"}
 
 
-def _spectrum(matrix: ndarray, options: Options) -> Spectrum | str:
+def _spectrum(
+    matrix: Float[ndarray, "n p"], options: Options, start: Float[ndarray, "n p"] | None = None
+) -> Spectrum | str:
     """The spectrum, or the status that says why there is none."""
     try:
-        found = spectrum(matrix, max_size=options.max_size, top=options.top)
+        found = spectrum(matrix, start, max_size=options.max_size, top=options.top)
     except ArpackNoConvergence:
         return "no_convergence"
     return "non_finite" if found.values is None else found
@@ -84,7 +89,7 @@ def _spectrum(matrix: ndarray, options: Options) -> Spectrum | str:
 
 def _diagnosis(values: ndarray, shape: tuple[int, ...], init_std: float | None, false_alarm: float) -> Diagnosis | None:
     """None where neither the start nor a bulk is known."""
-    if init_std is None and not len(values) == min(shape) >= LEAST_BULK:
+    if init_std is None and not len(values) == min(shape) >= LEAST_VALUES:
         return None
     return diagnose(values, shape, init_std, false_alarm=false_alarm)
 
@@ -96,10 +101,9 @@ def _diagnosed(found: Diagnosis | None) -> dict[str, object]:
     return {"bulk": found.bulk or ""} | {name: NOT_KNOWN if v is None else v for name, v in values.items()}
 
 
-def _change(matrix: ndarray, start: ndarray, options: Options) -> dict[str, object]:
+def _change(matrix: Float[ndarray, "n p"], start: Float[ndarray, "n p"], options: Options) -> dict[str, object]:
     """Stable rank and top values of what training added."""
-    wide = np.float64 if matrix.dtype == np.float64 else np.float32
-    found = _spectrum(matrix.astype(wide) - start.astype(wide), options)
+    found = _spectrum(matrix, options, start)
     if isinstance(found, str) or found.energy == 0 or found.values is None:
         zero = not isinstance(found, str)
         return {"change_top": 0.0 if zero else NOT_KNOWN, "change_values": []}

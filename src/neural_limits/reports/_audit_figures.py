@@ -37,6 +37,7 @@ SUMMARY = {
     "bulk_shift": "shift of the bulk",
     "relative_rank": "stable rank / size",
 }
+MOST_KINDS = 12
 LONGEST = 44  # letters of a name above a panel
 
 
@@ -166,6 +167,7 @@ def by_kind(names: list[str]) -> tuple[dict[str, list[tuple[int, int]]], str]:
             found.setdefault(re.sub(r"\d+", "*", name), []).append((int(number[0]), place))
     several = {kind: places for kind, places in found.items() if len({depth for depth, _ in places}) > 1}
     if several:
+        several = dict(sorted(several.items(), key=lambda kind: -len(kind[1]))[:MOST_KINDS])
         return several, "first number in the name"
     return {"all": [(place + 1, place) for place in range(len(names))]}, "number in the table"
 

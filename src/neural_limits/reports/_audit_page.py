@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ..runs import RunFolder
-from ._audit_figures import MOST_PAGES, audit_figures
+from ._audit_figures import MOST_KINDS, MOST_PAGES, audit_figures
 from ._common import record_sections, status_line
 from ._html import Html, element, image, page, section, table, text
 from ._run_page import REPORT
@@ -117,7 +117,10 @@ def _whole(data: xr.Dataset, name: str, i: int) -> str:
 
 def _caption(name: str, data: xr.Dataset) -> str:
     if name == "depth":
-        return "Every kind of matrix over depth; the edge is that of the bulk, or of the start where there is none."
+        return (
+            f"Kinds of matrix over depth, the {MOST_KINDS} with the most matrices at most; the edge is that of the "
+            "bulk, or of the start where that is unknown. Dashed: the edge itself."
+        )
     shown, known = MOST_PAGES * MOST_PANELS, int(np.sum(data.known.values > 0))
     some = f" {shown} of {known} matrices are drawn, spread evenly." if known > shown else ""
     return (
