@@ -30,7 +30,7 @@ from ._style import (
 )  # fmt: skip
 
 MOST_PAGES = 8
-BINS = 40
+BINS, LEAST_BINS = 40, 8
 SUMMARY = {
     "relative_top": "top value / edge",
     "separated": "separated values",
@@ -76,25 +76,34 @@ def _draw(axis: Axes, one: xr.Dataset) -> None:
     if len(values) < min(one.rows, one.columns):
         axis.vlines(values, 0, 1, color=FILL, linewidth=1.6, label="the largest values alone")
         axis.set_yticks([])
+        _draw_single(axis, values[: _count(one.outliers)])
         for edge in edges[:1]:
             axis.axvline(edge, color=EDGE, linestyle="--", linewidth=1.5, label="edge of the untrained law")
         axis.set_xlim(left=0)
         return
     _draw_bulk(axis, one, values)
-    if np.isfinite(one.separated) and one.separated > 0:
-        outside = values[: int(one.separated)]
-        axis.plot(
-            outside, np.full(outside.shape, 0.05 * axis.get_ylim()[1]), color=MEASURED, marker="o", fillstyle="none",
-            linestyle="none", markersize=5, markeredgewidth=1.1, label="separated from the bulk",
-        )  # fmt: skip
+    _draw_single(axis, values[: _count(one.separated)])
     if edges and values[0] > SPAN / 4 * edges[0]:  # else the bulk is a line at the left
         symlog(axis, linear=1.5 * edges[0], share=2.0)
     axis.set_xlim(left=0)
 
 
+def _draw_single(axis: Axes, outside: np.ndarray) -> None:
+    """Single values hardly show in a histogram."""
+    if len(outside):
+        axis.plot(
+            outside, np.full(outside.shape, 0.05 * axis.get_ylim()[1]), color=MEASURED, marker="o", fillstyle="none",
+            linestyle="none", markersize=5, markeredgewidth=1.1, label="separated from the bulk",
+        )  # fmt: skip
+
+
+def _count(value: xr.DataArray) -> int:
+    return int(value) if np.isfinite(value) else 0
+
+
 def _draw_bulk(axis: Axes, one: xr.Dataset, values: np.ndarray) -> None:
     """The histogram up to the last value that is not separated, and the laws."""
-    separated = int(one.separated) if np.isfinite(one.separated) else 0
+    separated = _count(one.separated)
     rest, size = values[separated:], len(values)
     shape = int(one.rows), int(one.columns)
     laws = []
@@ -105,9 +114,10 @@ def _draw_bulk(axis: Axes, one: xr.Dataset, values: np.ndarray) -> None:
         label = "law of the bulk's scale, not its shape" if shifted else "law of the bulk"
         laws.append((QuarterCircle(*shape, float(one.bulk_std)), EDGE, "-." if shifted else "--", label))
     top = max([float(rest[0]), *(law.edge for law, *_ in laws)])
-    width = top / BINS
+    bins = min(BINS, max(LEAST_BINS, size // 5))
+    width = top / bins
     axis.hist(
-        rest, bins=(width * np.arange(BINS + 1)).tolist(), weights=np.full(rest.shape, 1 / (size * width)), color=FILL,
+        rest, bins=(width * np.arange(bins + 1)).tolist(), weights=np.full(rest.shape, 1 / (size * width)), color=FILL,
         label="all values",
     )  # fmt: skip
     tallest = axis.get_ylim()[1]
@@ -140,6 +150,7 @@ def depth_figure(data: xr.Dataset) -> Figure:
         axis.set_xlabel(label, fontsize=SMALL)
         if name == "separated":
             axis.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+            axis.set_ylim(-0.05 * max(1.0, np.nanmax(value)), 1.1 * max(1.0, np.nanmax(value)))
         finite = value[np.isfinite(value) & (value > 0)]
         if name == "relative_top" and finite.size:
             axis.axhline(1, color=EDGE, linestyle="--", linewidth=1)
