@@ -11,6 +11,15 @@ import neural_limits as nl
 SPIKES = (3.0, 4.0, 5.0)
 
 
+def planted(rows, columns, strengths=(), seed=0):
+    """Noise of std 1/√columns and orthogonal spikes of these strengths."""
+    rng = np.random.default_rng(seed)
+    noise = rng.standard_normal((rows, columns)) / columns**0.5
+    left = np.linalg.qr(rng.standard_normal((rows, len(strengths))))[0]
+    right = np.linalg.qr(rng.standard_normal((columns, len(strengths))))[0]
+    return noise + (left * np.array(strengths)) @ right.T
+
+
 def saved(folder, **tensors):
     save_file({name.replace("_", "."): value for name, value in tensors.items()}, folder / "m.safetensors")
     return folder / "m.safetensors"
@@ -23,7 +32,7 @@ def expected(strength: float, ratio: float) -> float:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16])
 @pytest.mark.parametrize("known", [True, False])
-def test_planted_spikes_are_found(tmp_path, planted, dtype, known):
+def test_planted_spikes_are_found(tmp_path, dtype, known):
     path = saved(
         tmp_path, spiked=planted(200, 300, SPIKES).astype(dtype), noise=planted(150, 100, seed=1).astype(dtype)
     )
@@ -37,7 +46,7 @@ def test_planted_spikes_are_found(tmp_path, planted, dtype, known):
     assert np.isnan(spiked.outliers) if not known else int(spiked.outliers) == 3
 
 
-def test_numbers_are_those_of_numpy(tmp_path, planted):
+def test_numbers_are_those_of_numpy(tmp_path):
     weight = planted(90, 60, (4.0,)).astype(np.float32)
     one = nl.audit(saved(tmp_path, w=weight)).data.isel(matrix=0)
     values = np.linalg.svd(weight.astype(np.float64), compute_uv=False)
@@ -47,7 +56,7 @@ def test_numbers_are_those_of_numpy(tmp_path, planted):
     assert float(one.outlier_energy) == pytest.approx(values[0] ** 2 / np.sum(values**2))
 
 
-def test_large_matrices_give_the_largest_values_alone(tmp_path, planted):
+def test_large_matrices_give_the_largest_values_alone(tmp_path):
     weight = planted(400, 350, SPIKES).astype(np.float32)
     path = saved(tmp_path, w=weight)
     one = nl.audit(path, init_std="fan-in", max_size=300, top=8).data.isel(matrix=0)
@@ -60,7 +69,7 @@ def test_large_matrices_give_the_largest_values_alone(tmp_path, planted):
     assert nl.audit(path, max_size=300).data.status.item() == "too_few"  # no start, no bulk
 
 
-def test_slabs_add_up(tmp_path, planted, monkeypatch):
+def test_slabs_add_up(tmp_path, monkeypatch):
     weight = planted(50, 400, (4.0,)).astype(np.float32)
     path = saved(tmp_path, w=weight, v=weight.T.copy())
     whole = nl.audit(path).data
@@ -71,7 +80,7 @@ def test_slabs_add_up(tmp_path, planted, monkeypatch):
     np.testing.assert_allclose(whole.singular_value[0], whole.singular_value[1], rtol=1e-10)
 
 
-def test_the_start_gives_scales_and_the_change(tmp_path, planted):
+def test_the_start_gives_scales_and_the_change(tmp_path):
     start = {"a": planted(120, 80), "b": 3 * planted(60, 60, seed=2), "e": planted(40, 40, seed=3)}
     change = planted(120, 80, (2.0, 1.0), seed=5) - planted(120, 80, (0.0, 0.0), seed=5)  # rank two, exactly
     final = {"a": start["a"] + change, "b": 1.2 * start["b"], "e": start["e"], "new": planted(40, 40)}
@@ -91,7 +100,7 @@ def test_the_start_gives_scales_and_the_change(tmp_path, planted):
     assert "change_top" in found.table
 
 
-def test_shapes_of_more_dimensions(tmp_path, planted):
+def test_shapes_of_more_dimensions(tmp_path):
     stack = np.stack([planted(60, 50, (4.0,) * k, seed=k) for k in range(3)])
     tensors = {"conv": planted(60, 72, (4.0,)).reshape(60, 8, 3, 3), "experts": stack, "bias": np.ones(5)}
     save_file(tensors, tmp_path / "m.safetensors")
@@ -106,7 +115,7 @@ def test_shapes_of_more_dimensions(tmp_path, planted):
     assert split.separated.values.tolist() == [1, 0, 1, 2]
 
 
-def test_matrices_that_say_nothing_do_not_stop_the_others(tmp_path, planted):
+def test_matrices_that_say_nothing_do_not_stop_the_others(tmp_path):
     broken = planted(50, 40)
     broken[3, 4] = np.inf
     tensors = {"bad": broken, "good": planted(50, 40, (4.0,)), "small": np.eye(4), "zero": np.zeros((40, 40))}
@@ -121,7 +130,7 @@ def test_matrices_that_say_nothing_do_not_stop_the_others(tmp_path, planted):
     assert found.message == "4 matrices: 1 value above the bulk in 1 of them, 1 non_finite, 1 zero, 1 too_few"
 
 
-def test_lanczos_that_does_not_converge_is_a_status(tmp_path, planted, monkeypatch):
+def test_lanczos_that_does_not_converge_is_a_status(tmp_path, monkeypatch):
     def fails(matrix, count):
         raise ArpackNoConvergence("no", np.zeros(0), np.zeros((0, 0)))
 
@@ -131,7 +140,7 @@ def test_lanczos_that_does_not_converge_is_a_status(tmp_path, planted, monkeypat
     assert found.status.values.tolist() == ["no_convergence", "completed"]
 
 
-def test_a_broken_start_leaves_the_scale_to_the_bulk(tmp_path, planted):
+def test_a_broken_start_leaves_the_scale_to_the_bulk(tmp_path):
     weight = planted(50, 40)
     broken = weight.copy()
     broken[0, 0] = np.nan
@@ -143,7 +152,7 @@ def test_a_broken_start_leaves_the_scale_to_the_bulk(tmp_path, planted):
     assert float(found.change_top[1]) == pytest.approx(float(found.top[1]))
 
 
-def test_what_is_refused(tmp_path, planted):
+def test_what_is_refused(tmp_path):
     path = saved(tmp_path, w=planted(40, 40))
     with pytest.raises(ValueError, match="`init_std` must not be given beside `init`"):
         nl.audit(path, path, init_std=1.0)

@@ -16,6 +16,16 @@ from neural_limits.checkpoints import open_checkpoint
 FLOATS = (np.float64, np.float32, np.float16, ml_dtypes.bfloat16)
 
 
+def noise(rows: int, columns: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((rows, columns))
+
+
+@pytest.fixture
+def forbidden(tmp_path: Path) -> Path:
+    """A file that a pickle in `Evil` would make."""
+    return tmp_path / "executed"
+
+
 class Evil:
     """A pickle that makes a file when it is read."""
 
@@ -30,8 +40,8 @@ def by_name(path: Path) -> dict[str, np.ndarray]:
     return {tensor.name: np.asarray(tensor.read(), np.float64) for tensor in open_checkpoint(path)}
 
 
-def test_safetensors_of_every_type(tmp_path, planted):
-    weight = planted(7, 5)
+def test_safetensors_of_every_type(tmp_path):
+    weight = noise(7, 5)
     tensors = {f"h.{i}.w": weight.astype(dtype) for i, dtype in enumerate(FLOATS)}
     save_file(
         tensors | {"h.10.w": weight.astype(np.float32), "ids": np.zeros((2, 2), np.int64)}, tmp_path / "a.safetensors"
@@ -60,8 +70,8 @@ def shards(folder: Path, weight: np.ndarray) -> dict[str, str]:
     return places
 
 
-def test_shards_with_an_index_and_without(tmp_path, planted):
-    weight = planted(4, 3)
+def test_shards_with_an_index_and_without(tmp_path):
+    weight = noise(4, 3)
     places = shards(tmp_path, weight)
     without = by_name(tmp_path)
     index = tmp_path / "model.safetensors.index.json"
@@ -91,9 +101,9 @@ def test_npz_lists_objects_and_never_reads_them(tmp_path, forbidden):
 
 
 @pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"model": s, "optimizer": {"m": s["a.w"]}, "step": 3}])
-def test_torch_files(tmp_path, planted, wrap):
+def test_torch_files(tmp_path, wrap):
     torch = pytest.importorskip("torch")
-    weight = torch.from_numpy(planted(6, 4))
+    weight = torch.from_numpy(noise(6, 4))
     state = {
         "a.w": weight,
         "b.w": weight.float().bfloat16(),
