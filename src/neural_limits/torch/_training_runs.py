@@ -1,0 +1,166 @@
+"""Train every model of a study for a few steps and lay out what was measured, size by size and seed by seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from ._blocks import match
+from ._coordinates import Probe, forward
+from ._study import ModelSize, Study
+from ._weight_changes import WeightProbe, shrinkage
+
+LAYER = {
+    "size": "root mean square of the module's output at initialisation",
+    "change": "root mean square change of the module's output since initialisation",
+    "own_change": "the same on the inputs that the module had at initialisation",
+}
+PARAMETER = {
+    "weight_change": "operator norm of W_t - W_0 over sqrt(fan_out / fan_in)",
+    "relative_update": "operator norm of the last update over that of the weight",
+    "outliers": "number of singular values above the edge of the initial bulk",
+    "largest": "largest singular value over the edge of the initial bulk",
+    "decay": "relative loss of the weight in one step with zero gradients",
+}
+_AT_START = ("size", "decay")
+
+
+@dataclass
+class Trial:
+    """Measurements of one model: name -> quantity -> values at the recorded steps."""
+
+    losses: list[float] = field(default_factory=list)
+    values: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    diverged: bool = False
+
+    def add(self, quantity: str, found: dict[str, float]) -> None:
+        for name, value in found.items():
+            self.values.setdefault(quantity, {}).setdefault(name, []).append(value)
+
+
+def recorded(steps: int) -> list[int]:
+    """1, 2, 4, ... and the last."""
+    return [*(2**k for k in range(steps.bit_length()) if 2**k < steps), steps]
+
+
+def run(made: Study, steps: int, weights: bool) -> xr.Dataset:
+    """All trials; ``weights`` measures them too, not the modules' outputs only."""
+    rename = _renaming(made)
+    trials = {}
+    for optimizer in made.optimizers:
+        for size in made.sizes:
+            for seed in made.seeds:
+                with torch.random.fork_rng():
+                    trials[optimizer, size, seed] = _train(made, optimizer, size, seed, steps, weights)
+    return _dataset(made, trials, recorded(steps), rename)
+
+
+def _train(made: Study, optimizer: str, size: ModelSize, seed: int, steps: int, weights: bool) -> Trial:
+    trial = Trial()
+    if weights:
+        trial.add("decay", shrinkage(*made.trial(optimizer, size, seed, double=True)))
+    model, optimizers = made.trial(optimizer, size, seed)
+    probe, weight_probe = Probe(model, made.batches(0)[0]), WeightProbe(model)
+    trial.add("size", probe.sizes())
+    marks = set(recorded(steps))
+    for step in range(steps):
+        inputs, targets = made.batches(step)
+        loss = made.loss(forward(model, inputs), targets)
+        trial.losses.append(float(loss.detach()))
+        if not math.isfinite(trial.losses[-1]):
+            trial.diverged = True
+            return trial
+        for each in optimizers:
+            each.zero_grad()
+        loss.backward()
+        if step + 1 in marks:
+            weight_probe.before_step()
+        for each in optimizers:
+            each.step()
+        if step + 1 in marks:
+            _measure(trial, probe, weight_probe if weights else None)
+    trial.diverged = not _last_finite(trial)
+    return trial
+
+
+def _measure(trial: Trial, probe: Probe, weights: WeightProbe | None) -> None:
+    trial.add("change", probe.changes())
+    trial.add("own_change", probe.own_changes())
+    if weights is not None:
+        trial.add("weight_change", weights.changes())
+        trial.add("relative_update", weights.updates())
+        for quantity, found in zip(("outliers", "largest"), weights.outliers(), strict=True):
+            trial.add(quantity, found)
+
+
+def _last_finite(trial: Trial) -> bool:
+    return all(math.isfinite(values[-1]) for values in trial.values["change"].values())
+
+
+def _renaming(made: Study) -> Callable[[str], str]:
+    """Where depths differ, blocks of one container share a name: blocks.3.fc1 becomes blocks.*.fc1."""
+    depths = sorted({size.depth for size in made.sizes if size.depth is not None})
+    if len(depths) < 2:
+        return lambda name: name
+    with torch.random.fork_rng():
+        shallow, deep = (made.model(made.sizes[0]._replace(depth=d), made.seeds[0]) for d in (depths[0], depths[-1]))
+    stretched = match(deep, shallow).stretched
+
+    def rename(name: str) -> str:
+        for container in stretched:
+            start = f"{container}." if container else ""
+            if name.startswith(start):
+                head, _, rest = name[len(start) :].partition(".")
+                number, mark, kind = head.partition(":")
+                if number.isdigit():
+                    return f"{start}*{mark}{kind}" + (f".{rest}" if rest else "")
+        return name
+
+    return rename
+
+
+def _dataset(made: Study, trials: dict[Any, Trial], steps: list[int], rename: Callable[[str], str]) -> xr.Dataset:
+    outer = ("optimizer", "size", "seed")
+    lead = (len(made.optimizers), len(made.sizes), len(made.seeds))
+    data: dict[str, Any] = {}
+    names: dict[str, list[str]] = {}
+    for kind, quantities in (("layer", LAYER), ("parameter", PARAMETER)):
+        held = [t.values[q] for t in trials.values() for q in quantities if q in t.values]
+        names[kind] = list(dict.fromkeys(rename(name) for found in held for name in found))
+        for quantity, meaning in quantities.items():
+            if not any(quantity in trial.values for trial in trials.values()):
+                continue
+            at = 1 if quantity in _AT_START else len(steps)
+            rows = [_grouped(t.values.get(quantity, {}), names[kind], at, rename) for t in trials.values()]
+            values = np.array(rows).reshape(*lead, len(names[kind]), at)
+            dims = (*outer, kind) if quantity in _AT_START else (*outer, kind, "step")
+            data[quantity] = (dims, values[..., 0] if quantity in _AT_START else values, {"long_name": meaning})
+    losses = np.full((*lead, steps[-1]), np.nan)
+    for n, trial in enumerate(trials.values()):
+        losses.reshape(-1, steps[-1])[n, : len(trial.losses)] = trial.losses
+    data["loss"] = ((*outer, "update"), losses, {"long_name": "loss before the update"})
+    status = np.array(["diverged" if t.diverged else "completed" for t in trials.values()]).reshape(lead)
+    data["status"] = (outer, status)
+    coordinates = {
+        "optimizer": list(made.optimizers), "seed": list(made.seeds), "step": steps, **names,
+        "width": ("size", [size.width for size in made.sizes]),
+        "update": np.arange(steps[-1]),
+    }  # fmt: skip
+    if made.base.depth is not None:
+        coordinates["depth"] = ("size", [size.depth for size in made.sizes])
+    return xr.Dataset(data, coordinates)
+
+
+def _grouped(found: dict[str, list[float]], names: list[str], steps: int, rename: Callable[[str], str]) -> np.ndarray:
+    """Values (name, step): the root mean square over what shares a name, NaN where there is none."""
+    groups: dict[str, list[list[float]]] = {}
+    for name, values in found.items():
+        groups.setdefault(rename(name), []).append(values + [math.nan] * (steps - len(values)))
+    empty = np.full(steps, np.nan)
+    return np.array([np.sqrt(np.mean(np.square(groups[n]), 0)) if n in groups else empty for n in names])
