@@ -38,6 +38,7 @@ class Probe:
     def __init__(self, model: nn.Module, inputs: Any) -> None:
         self._model, self._inputs = model, inputs
         self._arguments: dict[str, tuple[Any, Any]] = {}
+        self.head_dims: dict[str, float] = {}
         self.first = self._outputs(keep_arguments=True)
         self._own_first = self._own_outputs()
 
@@ -56,7 +57,12 @@ class Probe:
 
     def _outputs(self, keep_arguments: bool) -> Coordinates:
         seen: Coordinates = {}
-        with torch.no_grad(), _same_noise(), _watched(self._model, seen) as running, _Softmax(seen, running):
+        with (
+            torch.no_grad(),
+            _same_noise(),
+            _watched(self._model, seen) as running,
+            _Softmax(seen, self.head_dims, running),
+        ):
             handles = [] if not keep_arguments else [
                 module.register_forward_hook(self._keeper(name), with_kwargs=True)
                 for name, module in self._model.named_modules()
@@ -88,27 +94,32 @@ class Probe:
 
 
 class _Softmax(TorchDispatchMode):
-    """Keeps the logits of every attention, under the name of the module that is running."""
+    """Keeps the logits of every attention and the head dimension, under the name of the module that is running."""
 
-    def __init__(self, seen: Coordinates, running: list[str]) -> None:
+    def __init__(self, seen: Coordinates, head_dims: dict[str, float], running: list[str]) -> None:
         super().__init__()
-        self._seen, self._running = seen, running
+        self._seen, self._head_dims, self._running = seen, head_dims, running
+        self._contracted = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = func.name()
-        if name == "aten::_softmax":
-            self._keep(args[0])
+        if name in ("aten::bmm", "aten::baddbmm"):  # the last product before a softmax is of queries and keys
+            self._contracted = args[-2].shape[-1]
+        elif name == "aten::_softmax":
+            self._keep(args[0], self._contracted)
         elif "scaled_dot_product" in name:
             queries, keys = args[0], args[1]
             scale = kwargs.get("scale") or queries.shape[-1] ** -0.5
             keys = keys.repeat_interleave(queries.shape[-3] // keys.shape[-3], -3)  # grouped queries
-            self._keep(queries @ keys.transpose(-1, -2) * scale)
+            self._keep(queries @ keys.transpose(-1, -2) * scale, queries.shape[-1])
         return func(*args, **kwargs)
 
-    def _keep(self, logits: Tensor) -> None:
-        seen = logits > -1e4  # masks are large and negative
-        self._seen[(self._running[-1] or OUTPUT) + LOGITS] = torch.where(seen, logits, 0.0).clone()
+    def _keep(self, logits: Tensor, head_dim: int) -> None:
+        name = (self._running[-1] or OUTPUT) + LOGITS
+        self._seen[name] = torch.where(logits > -1e4, logits, 0.0).clone()  # masks are large and negative
+        if head_dim:
+            self._head_dims[name] = head_dim
 
 
 @contextmanager

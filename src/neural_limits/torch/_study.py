@@ -1,4 +1,4 @@
-"""What a check trains: a factory of models, its sizes, its data and its optimizers, all checked before anything runs."""
+"""What a check trains: a factory of models, its sizes, its data and its optimizers, checked before anything runs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from .._checks import one_of, positive_float, positive_int
+from ._blocks import match
 from ._parametrize import parametrize
 from ._parametrized import Parametrized
+from ._roles import Place, places
 from ._schemes import OPTIMIZERS, SCHEMES
 
 Batch = tuple[Any, Any]
@@ -68,15 +70,25 @@ class Study:
             return model, [torch.optim.Muon(muon), *([torch.optim.AdamW(other)] if other else [])]
         return model, [_TORCH[chosen](rules.param_groups(self.lr, self.weight_decay))]
 
+    def roles(self, model: nn.Module, size: ModelSize) -> dict[str, Place]:
+        """What each parameter is, judged by the widest and the narrowest model."""
+        narrow, wide = (self.model(size._replace(width=pick(s[0] for s in self.sizes)), 0) for pick in (min, max))
+        shapes = {name: tuple(value.shape) for name, value in wide.named_parameters(remove_duplicate=False)}
+        found = places(match(model, narrow).pairs, (), shapes)
+        return {pair.name: place for place in found for pair in place.pairs}
+
+    def units(self, model: nn.Module, size: ModelSize) -> dict[str, float]:
+        """√(fan_out / fan_in), dimensions that do not scale counted as one: the norm of a map of order one."""
+        roles = self.roles(model, size)
+        return {name: (place.fan_out.value / place.fan_in.value) ** 0.5 for name, place in roles.items()}
+
     def _rules(self, model: nn.Module, optimizer: str, size: ModelSize, seed: int) -> Parametrized:
-        third = {}
+        options = dict(self.options)
         if optimizer == "muon":  # the base does not show by itself which of its matrices are hidden
-            other = next(s for s in (*self.sizes, self.base._replace(width=2 * self.base.width)) if s[0] != self.base[0])
-            third = {"delta": self.model(other._replace(depth=self.base.depth), seed)}
+            widths = [s.width for s in self.sizes if s.width != self.base.width] + [2 * self.base.width]
+            options["delta"] = self.model(self.base._replace(width=widths[0]), seed)
         # Another seed than the model's: the base lends its law, not its draw.
-        return parametrize(
-            model, self.model(self.base, seed + 7919), self.scheme or "", optimizer, **third, **self.options
-        )
+        return parametrize(model, self.model(self.base, seed + 7919), self.scheme or "", optimizer, **options)
 
 
 def study(

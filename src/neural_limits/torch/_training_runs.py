@@ -20,6 +20,7 @@ LAYER = {
     "size": "root mean square of the module's output at initialisation",
     "change": "root mean square change of the module's output since initialisation",
     "own_change": "the same on the inputs that the module had at initialisation",
+    "head_dim": "head dimension of attention logits",
 }
 PARAMETER = {
     "weight_change": "operator norm of W_t - W_0 over sqrt(fan_out / fan_in)",
@@ -28,7 +29,7 @@ PARAMETER = {
     "largest": "largest singular value over the edge of the initial bulk",
     "decay": "relative loss of the weight in one step with zero gradients",
 }
-_AT_START = ("size", "decay")
+_AT_START = ("head_dim", "size", "decay")
 
 
 @dataclass
@@ -49,27 +50,27 @@ def recorded(steps: int) -> list[int]:
     return [*(2**k for k in range(steps.bit_length()) if 2**k < steps), steps]
 
 
-def run(made: Study, steps: int, weights: bool) -> xr.Dataset:
-    """All trials; ``weights`` measures them too, not the modules' outputs only."""
-    rename = _renaming(made)
+def run(made: Study, marks: list[int], weights: bool) -> xr.Dataset:
+    """All trials, measured after the updates ``marks``; ``weights`` too, not the modules' outputs only."""
+    rename = renaming(made)
     trials = {}
     for optimizer in made.optimizers:
         for size in made.sizes:
             for seed in made.seeds:
                 with torch.random.fork_rng():
-                    trials[optimizer, size, seed] = _train(made, optimizer, size, seed, steps, weights)
-    return _dataset(made, trials, recorded(steps), rename)
+                    trials[optimizer, size, seed] = _train(made, optimizer, size, seed, marks, weights)
+    return _dataset(made, trials, marks, rename)
 
 
-def _train(made: Study, optimizer: str, size: ModelSize, seed: int, steps: int, weights: bool) -> Trial:
+def _train(made: Study, optimizer: str, size: ModelSize, seed: int, marks: list[int], weights: bool) -> Trial:
     trial = Trial()
     if weights:
         trial.add("decay", shrinkage(*made.trial(optimizer, size, seed, double=True)))
     model, optimizers = made.trial(optimizer, size, seed)
-    probe, weight_probe = Probe(model, made.batches(0)[0]), WeightProbe(model)
+    probe, weight_probe = Probe(model, made.batches(0)[0]), WeightProbe(model, made.units(model, size))
     trial.add("size", probe.sizes())
-    marks = set(recorded(steps))
-    for step in range(steps):
+    trial.add("head_dim", probe.head_dims)
+    for step in range(marks[-1]):
         inputs, targets = made.batches(step)
         loss = made.loss(forward(model, inputs), targets)
         trial.losses.append(float(loss.detach()))
@@ -103,7 +104,7 @@ def _last_finite(trial: Trial) -> bool:
     return all(math.isfinite(values[-1]) for values in trial.values["change"].values())
 
 
-def _renaming(made: Study) -> Callable[[str], str]:
+def renaming(made: Study) -> Callable[[str], str]:
     """Where depths differ, blocks of one container share a name: blocks.3.fc1 becomes blocks.*.fc1."""
     depths = sorted({size.depth for size in made.sizes if size.depth is not None})
     if len(depths) < 2:
@@ -144,13 +145,13 @@ def _dataset(made: Study, trials: dict[Any, Trial], steps: list[int], rename: Ca
     losses = np.full((*lead, steps[-1]), np.nan)
     for n, trial in enumerate(trials.values()):
         losses.reshape(-1, steps[-1])[n, : len(trial.losses)] = trial.losses
-    data["loss"] = ((*outer, "update"), losses, {"long_name": "loss before the update"})
+    data["loss"] = ((*outer, "iteration"), losses, {"long_name": "loss before the update"})
     status = np.array(["diverged" if t.diverged else "completed" for t in trials.values()]).reshape(lead)
     data["status"] = (outer, status)
     coordinates = {
         "optimizer": list(made.optimizers), "seed": list(made.seeds), "step": steps, **names,
         "width": ("size", [size.width for size in made.sizes]),
-        "update": np.arange(steps[-1]),
+        "iteration": np.arange(steps[-1]),
     }  # fmt: skip
     if made.base.depth is not None:
         coordinates["depth"] = ("size", [size.depth for size in made.sizes])

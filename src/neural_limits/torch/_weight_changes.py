@@ -10,14 +10,6 @@ from torch import Tensor, nn
 LARGE = 1024  # the smaller dimension from which a norm is found by power iteration
 
 
-def natural_unit(shape: torch.Size, out_first: bool) -> float:
-    """√(fan_out / fan_in), the spectral norm of an order-one map; √n for a vector."""
-    if len(shape) < 2:
-        return max(1, shape.numel()) ** 0.5
-    rows, columns = shape[0], shape[1:].numel()
-    return (rows / columns if out_first else columns / rows) ** 0.5
-
-
 def operator_norm(weight: Tensor) -> float:
     """Largest singular value of a matrix (kernels flattened), or length of a vector."""
     if weight.ndim < 2:
@@ -34,16 +26,11 @@ def operator_norm(weight: Tensor) -> float:
 class WeightProbe:
     """The weights of a model at initialisation, to compare with."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, units: dict[str, float]) -> None:
         self._model = model
         self._first = {name: value.detach().clone() for name, value in model.named_parameters()}
         self._before = dict(self._first)
-        tables = (nn.Embedding, nn.EmbeddingBag)
-        owners = {name: model.get_submodule(name.rpartition(".")[0]) for name in self._first}
-        self._unit = {
-            name: natural_unit(value.shape, not isinstance(owners[name], tables))
-            for name, value in self._first.items()
-        }
+        self._unit = units
         self._edges = {name: _edge(value) for name, value in self._first.items() if _has_bulk(value)}
 
     def before_step(self) -> None:
@@ -80,11 +67,13 @@ def _has_bulk(value: Tensor) -> bool:
 def _edge(value: Tensor) -> float:
     """σ(√rows + √columns) of independent entries, and three of the fluctuations' scale N^(-2/3) above it."""
     rows, columns = value.flatten(1).shape
-    return float(value.detach().double().std()) * (rows**0.5 + columns**0.5) * (1 + 1.5 * min(rows, columns) ** (-2 / 3))
+    return (
+        float(value.detach().double().std()) * (rows**0.5 + columns**0.5) * (1 + 1.5 * min(rows, columns) ** (-2 / 3))
+    )
 
 
 def shrinkage(model: nn.Module, optimizers: list[Any]) -> dict[str, float]:
-    """Relative loss of each weight in one step whose gradients are zero: what weight decay alone does, read off weights.
+    """Relative loss of each weight in one step whose gradients are zero: what weight decay alone does.
 
     The model is used up. Give it in double precision: the loss is lr · weight_decay, often below 1e-6.
     """
