@@ -135,7 +135,7 @@ def _dataset(made: Study, trials: dict[Any, Trial], steps: list[int], rename: Ca
         held = [t.values[q] for t in trials.values() for q in quantities if q in t.values]
         names[kind] = list(dict.fromkeys(rename(name) for found in held for name in found))
         for quantity, meaning in quantities.items():
-            if not any(quantity in trial.values for trial in trials.values()):
+            if not names[kind]:  # weights were not asked for
                 continue
             at = 1 if quantity in _AT_START else len(steps)
             rows = [_grouped(t.values.get(quantity, {}), names[kind], at, rename) for t in trials.values()]

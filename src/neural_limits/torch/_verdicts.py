@@ -27,7 +27,7 @@ class Judge:
     """Collects rows for one optimizer and one of width and depth."""
 
     def __init__(self, data: xr.Dataset, axis: str, tolerance: float, roles: dict[str, str]) -> None:
-        self._data, self._axis, self._tolerance, self._roles = ladder(data, axis), axis, tolerance, roles
+        self._data, self._axis, self._tolerance, self._roles = data, axis, tolerance, roles
         self.rows: list[dict[str, object]] = []
         self._slopes = {
             name: slope(self._settled(name), self._data[axis])
@@ -132,22 +132,23 @@ def verdicts(data: xr.Dataset, roles: dict[str, str], tolerance: float) -> pd.Da
     for optimizer in map(str, data.optimizer.values):
         part = data.sel(optimizer=optimizer)
         for axis in axes(data):
-            bad = (ladder(part, axis).status == "diverged").any("seed")
-            sizes = ladder(part, axis)[axis].values[bad.values]
-            if len(sizes):
-                rows.append({
-                    "optimizer": optimizer, "axis": axis, "layer": OUTPUT, "quantity": "loss", "slope": np.nan,
-                    "error": np.nan, "expected": "finite", "verdict": "diverged",
-                    "likely_rule": f"diverged at {axis} {', '.join(map(str, sizes))}: lower lr, or see the other rows",
-                })  # fmt: skip
-            judge = Judge(part.isel(size=_finite(part)), axis, tolerance, roles)
-            judge.judge()
-            rows += [{"optimizer": optimizer, **row} for row in judge.rows]
+            here = ladder(part, axis)
+            diverged = (here.status == "diverged").any("seed").values
+            if diverged.any():
+                rows.append(_diverged(optimizer, axis, here[axis].values[diverged]))
+            if (~diverged).sum() > 1:
+                judge = Judge(here.isel(size=np.flatnonzero(~diverged)), axis, tolerance, roles)
+                judge.judge()
+                rows += [{"optimizer": optimizer, **row} for row in judge.rows]
     return _consequences(pd.DataFrame(rows, columns=list(COLUMNS)))
 
 
-def _finite(part: xr.Dataset) -> np.ndarray:
-    return np.flatnonzero((part.status == "completed").all("seed").values)
+def _diverged(optimizer: str, axis: str, sizes: np.ndarray) -> dict[str, object]:
+    return {
+        "optimizer": optimizer, "axis": axis, "layer": OUTPUT, "quantity": "loss", "slope": np.nan, "error": np.nan,
+        "expected": "finite", "verdict": "diverged",
+        "likely_rule": f"diverged at {axis} {', '.join(map(str, sizes))}: lower lr, or see the other rows",
+    }  # fmt: skip
 
 
 def _consequences(rows: pd.DataFrame) -> pd.DataFrame:
