@@ -70,6 +70,12 @@ class Study:
             return model, [torch.optim.Muon(muon), *([torch.optim.AdamW(other)] if other else [])]
         return model, [_TORCH[chosen](rules.param_groups(self.lr, self.weight_decay))]
 
+    def plain(self) -> set[str]:
+        """The optimizers whose steps are proportional to gradients."""
+        with torch.random.fork_rng():
+            made = {name: self.trial(name, self.sizes[0], self.seeds[0])[1] for name in self.optimizers}
+        return {name for name, chosen in made.items() if all(isinstance(one, torch.optim.SGD) for one in chosen)}
+
     def roles(self, model: nn.Module, size: ModelSize) -> dict[str, Place]:
         """What each parameter is, judged by the widest and the narrowest model."""
         narrow, wide = (self.model(size._replace(width=pick(s[0] for s in self.sizes)), 0) for pick in (min, max))

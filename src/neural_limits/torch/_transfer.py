@@ -95,7 +95,7 @@ def transfer_check(
     )  # fmt: skip
     tolerance = positive_float("tolerance", tolerance)
     data = run(made, recorded(positive_int("steps", steps)), weights=True)
-    return TransferCheck(data, verdicts(data, _roles(made), tolerance))
+    return TransferCheck(data, verdicts(data, _roles(made), made.plain(), tolerance))
 
 
 def _roles(made: Study) -> dict[str, str]:
@@ -103,4 +103,8 @@ def _roles(made: Study) -> dict[str, str]:
     rename = renaming(made)
     with torch.random.fork_rng():
         found = made.roles(made.model(made.sizes[0], made.seeds[0]), made.sizes[0])
-    return {rename(name): place.role for name, place in found.items()}
+    tables = {name for name, place in found.items() if isinstance(place.pairs[0].owner, nn.Embedding | nn.EmbeddingBag)}
+    kinds = {
+        name: "embedding" if name in tables and place.role == "input" else place.role for name, place in found.items()
+    }
+    return {rename(name): kind for name, kind in kinds.items()}

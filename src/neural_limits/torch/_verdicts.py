@@ -29,11 +29,12 @@ class Judge:
     def __init__(self, data: xr.Dataset, axis: str, tolerance: float, roles: dict[str, str]) -> None:
         self._data, self._axis, self._tolerance, self._roles = data, axis, tolerance, roles
         self.rows: list[dict[str, object]] = []
+        self._layers = [str(name) for name in data.layer.values]
+        self._readouts = {name for name in self._layers if self._role(name) in ("output", "tied")}
         self._slopes = {
             name: slope(self._settled(name), self._data[axis])
             for name in ("size", "change", "own_change", "weight_change", "decay", "head_dim")
         }
-        self._layers = [str(name) for name in data.layer.values]
         self._logits = [name for name in self._layers if name.endswith(LOGITS)]
         self._inside = {name for name in self._layers for logits in self._logits if self._feeds(name, logits)}
 
@@ -46,12 +47,13 @@ class Judge:
         for name in self._layers:
             if name.endswith(LOGITS) or name in self._inside:
                 continue
-            readout = self._role(name) in ("output", "tied") or name == OUTPUT
+            readout = name in self._readouts or name == OUTPUT
             if deep and "*" in name:
                 self._block(name)
                 continue
-            size_rule = READOUT if readout else f"initial size of {name}"
-            self._row(name, "size", (-np.inf if readout else 0.0, 0.0), size_rule)
+            if not readout or name == OUTPUT:  # a multiplier may act on what the readout returns
+                size_rule = READOUT if readout else f"initial size of {name}"
+                self._row(name, "size", (-np.inf if readout else 0.0, 0.0), size_rule)
             if name != OUTPUT:
                 self._row(name, "own_change", (0.0, 0.0), READOUT if readout else f"{self._kind(name)} rate")
         for name in map(str, self._data.parameter.values):
@@ -91,11 +93,9 @@ class Judge:
             return False
         outside = max(allowed[0] - value, value - allowed[1], 0.0)
         doubt = 2 * error if np.isfinite(error) else 0.0
-        verdict = "consistent"
+        verdict = "undecided" if outside > self._tolerance or doubt > 2 * self._tolerance else "consistent"
         if outside - self._tolerance > doubt:
             verdict = "inconsistent"
-        elif doubt > 2 * self._tolerance:
-            verdict = "undecided"
         low, high = allowed
         expected = f"{low:g}" if low == high else f"at most {high:.2g}"
         self.rows.append({
@@ -107,11 +107,21 @@ class Judge:
     def _settled(self, name: str) -> xr.DataArray:
         """The geometric mean over the early steps."""
         values = self._data[name]
+        if name == "own_change":
+            values = self._as_output(values)
         if "step" not in values.dims:
             return values
         with np.errstate(divide="ignore"):
             logs = xr.apply_ufunc(np.log, values.sel(step=values.step[values.step <= EARLY]))
         return xr.apply_ufunc(np.exp, logs.mean("step", skipna=False))
+
+    def _as_output(self, values: xr.DataArray) -> xr.DataArray:
+        """A readout's own change as the model's output has it, behind a multiplier in the forward pass."""
+        readouts = [name in self._readouts for name in map(str, values.layer.values)]
+        change = self._data.change
+        return xr.where(
+            xr.DataArray(readouts, dims="layer"), values * change.sel(layer=OUTPUT, drop=True) / change, values
+        )
 
     def _feeds(self, name: str, logits: str) -> bool:
         parent = logits.removesuffix(LOGITS)
@@ -123,10 +133,10 @@ class Judge:
 
     def _kind(self, name: str) -> str:
         role = self._roles.get(name) or self._role(name)
-        return {"input": "embedding", "tied": "embedding", "fixed": name}.get(role, role or name)
+        return {"tied": "embedding", "fixed": name}.get(role, role or name)
 
 
-def verdicts(data: xr.Dataset, roles: dict[str, str], tolerance: float) -> pd.DataFrame:
+def verdicts(data: xr.Dataset, roles: dict[str, str], plain: set[str], tolerance: float) -> pd.DataFrame:
     """All rows; those of models that diverged first."""
     rows: list[dict[str, object]] = []
     for optimizer in map(str, data.optimizer.values):
@@ -140,7 +150,7 @@ def verdicts(data: xr.Dataset, roles: dict[str, str], tolerance: float) -> pd.Da
                 judge = Judge(here.isel(size=np.flatnonzero(~diverged)), axis, tolerance, roles)
                 judge.judge()
                 rows += [{"optimizer": optimizer, **row} for row in judge.rows]
-    return _consequences(pd.DataFrame(rows, columns=list(COLUMNS)))
+    return _consequences(pd.DataFrame(rows, columns=list(COLUMNS)), plain)
 
 
 def _diverged(optimizer: str, axis: str, sizes: np.ndarray) -> dict[str, object]:
@@ -151,12 +161,14 @@ def _diverged(optimizer: str, axis: str, sizes: np.ndarray) -> dict[str, object]
     }  # fmt: skip
 
 
-def _consequences(rows: pd.DataFrame) -> pd.DataFrame:
+def _consequences(rows: pd.DataFrame, plain: set[str]) -> pd.DataFrame:
     """What follows from another row is said to: steps of plain gradients are as large as the readout's gradient is,
     and attention moves as the stream does that it reads."""
     grows = (rows.verdict == "inconsistent") & (rows.slope > 0)
     if (grows & (rows.likely_rule == READOUT)).any():
-        rates = grows & rows.likely_rule.str.endswith("rate") & (rows.likely_rule != READOUT)
+        rates = (
+            grows & rows.optimizer.isin(plain) & rows.likely_rule.str.endswith("rate") & (rows.likely_rule != READOUT)
+        )
         rows.loc[rates, "likely_rule"] = "may follow from the readout"
     stream = grows & (rows.axis == "depth") & rows.likely_rule.isin([DEPTH_FACTOR, DEPTH_RATE])
     if stream.any():
