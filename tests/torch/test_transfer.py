@@ -55,14 +55,16 @@ def test_mistakes_over_five_seeds(planted: ModuleType, mistake: str) -> None:
 
 @pytest.mark.parametrize(("scheme", "optimizer"), [("mup", "sgd"), ("mup", "muon"), ("depth-mup", "adam")])
 def test_schemes_pass_where_they_should(lab: SimpleNamespace, scheme: str, optimizer: str) -> None:
+    deep = scheme == "depth-mup"
+    make, depths = (lab.ResNet, (2, 4, 8)) if deep else (lambda width: lab.ResNet(width), None)
     check = transfer_check(
-        lab.ResNet if scheme == "depth-mup" else lambda width: lab.ResNet(width), (32, 64, 128), depths=(2, 4, 8) if scheme == "depth-mup" else None,
-        batches=[lab.batch(lab.ResNet())], loss=F.cross_entropy, scheme=scheme, optimizer=optimizer, steps=2,
+        make, (32, 64, 128), depths=depths, batches=[lab.batch(lab.ResNet())], loss=F.cross_entropy, scheme=scheme,
+        optimizer=optimizer, steps=2,
         lr=0.1 if optimizer == "sgd" else 1e-2, seeds=2,
     )  # fmt: skip
     assert check.passed
     assert {"own_change", "size", "change"} <= set(check.verdict.quantity)
-    assert set(check.verdict.axis) == ({"width", "depth"} if scheme == "depth-mup" else {"width"})
+    assert set(check.verdict.axis) == ({"width", "depth"} if deep else {"width"})
 
 
 def test_standard_parametrization_is_named_rule_by_rule(lab: SimpleNamespace) -> None:

@@ -9,10 +9,12 @@ except ModuleNotFoundError:
 
 from ._callbacks import lightning_callback as lightning_callback
 from ._callbacks import trainer_callback as trainer_callback
+from ._coordinate_check import CoordinateCheck as CoordinateCheck
 from ._coordinate_check import coordinate_check as coordinate_check
 from ._monitor import SpectralMonitor as SpectralMonitor
 from ._parametrize import parametrize as parametrize
 from ._parametrized import Parametrized as Parametrized
 from ._sinks import tensorboard_sink as tensorboard_sink
 from ._sinks import wandb_sink as wandb_sink
+from ._transfer import TransferCheck as TransferCheck
 from ._transfer import transfer_check as transfer_check
