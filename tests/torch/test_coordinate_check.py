@@ -30,7 +30,7 @@ def test_mup_is_stable_and_standard_grows(lab: SimpleNamespace) -> None:
     assert right.data.step.values.tolist() == [1, 2, 3]
     slope = wrong.data.change_width_slope.sel(optimizer="adamw", layer="(output)", step=1)
     error = wrong.data.change_width_slope_stderr.sel(optimizer="adamw", layer="(output)", step=1)
-    assert abs(slope - 1.0) < max(0.15, 4 * float(error))  # Adam's first step adds lr Σ|h|, which is ∝ n
+    assert slope > 1.0 - 4 * float(error)  # Adam's first step on the readout adds lr Σ|h|, which is ∝ n
 
 
 def test_several_optimizers_depths_and_a_figure(lab: SimpleNamespace) -> None:
