@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neural_limits.torch import transfer_check
+from neural_limits.torch import TransferCheck, transfer_check
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,21 @@ def test_multipliers_in_the_forward_pass(lab: SimpleNamespace, power: float) -> 
         scheme=None, optimizer=by_hand, steps=2, seeds=3,
     )  # fmt: skip
     assert check.rules == ([] if power == 1.0 else ["readout multiplier or rate"])
+
+
+def test_a_tied_weight_is_judged_as_embedding_and_as_readout(lab: SimpleNamespace) -> None:
+    def check(scheme: str) -> TransferCheck:
+        return transfer_check(
+            lambda width: lab.GPT(width, depth=1, tied=True), (32, 64, 128), batches=[lab.batch(lab.GPT())],
+            loss=lambda logits, targets: F.cross_entropy(logits.flatten(0, 1), targets.flatten()), steps=1, seeds=2,
+            scheme=scheme,
+        )  # fmt: skip
+
+    right, wrong = check("mup"), check("standard")
+    assert right.passed
+    rows = wrong.verdict.set_index(["layer", "quantity"]).verdict
+    assert rows["tokens", "own_change"] == "consistent"  # rate one is right for an embedding
+    assert rows["head", "own_change"] == "inconsistent"
 
 
 def test_a_model_that_diverges_is_reported(lab: SimpleNamespace) -> None:

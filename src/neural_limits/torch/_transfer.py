@@ -102,9 +102,14 @@ def _roles(made: Study) -> dict[str, str]:
     """By the names that the data use."""
     rename = renaming(made)
     with torch.random.fork_rng():
-        found = made.roles(made.model(made.sizes[0], made.seeds[0]), made.sizes[0])
-    tables = {name for name, place in found.items() if isinstance(place.pairs[0].owner, nn.Embedding | nn.EmbeddingBag)}
-    kinds = {
-        name: "embedding" if name in tables and place.role == "input" else place.role for name, place in found.items()
-    }
-    return {rename(name): kind for name, kind in kinds.items()}
+        model = made.model(made.sizes[0], made.seeds[0])
+        found = made.roles(model, made.sizes[0])
+    return {rename(name): _kind(model, name, place.role) for name, place in found.items()}
+
+
+def _kind(model: nn.Module, name: str, role: str) -> str:
+    """The role, by the module that uses the parameter: a tied one is an embedding here and a readout there."""
+    table = isinstance(model.get_submodule(name.rpartition(".")[0]), nn.Embedding | nn.EmbeddingBag)
+    if table and role in ("input", "tied"):
+        return "embedding"
+    return "output" if role == "tied" else role

@@ -30,7 +30,7 @@ class Judge:
         self._data, self._axis, self._tolerance, self._roles = data, axis, tolerance, roles
         self.rows: list[dict[str, object]] = []
         self._layers = [str(name) for name in data.layer.values]
-        self._readouts = {name for name in self._layers if self._role(name) in ("output", "tied")}
+        self._readouts = {name for name in self._layers if self._role(name) == "output"}
         self._slopes = {
             name: slope(self._settled(name), self._data[axis])
             for name in ("size", "change", "own_change", "weight_change", "decay", "head_dim")
@@ -62,7 +62,8 @@ class Judge:
             if alone and owner not in self._inside and not (deep and "*" in name):
                 self._row(name, "weight_change", (0.0, 0.0), f"{self._kind(name)} rate")
         named = any(row["verdict"] == "inconsistent" for row in self.rows)
-        self._row(OUTPUT, "change", (0.0, 0.0), FOLLOWS if named else READOUT)
+        # Through the readout's initial values a change arrives as n^(-1/2), which may dominate at first.
+        self._row(OUTPUT, "change", (-0.5 * (self._axis == "width"), 0.0), FOLLOWS if named else READOUT)
 
     def _attention(self, name: str) -> None:
         """q·k / d: random at first, so that logits fall as d^(-1/2); learned correlations then keep their size."""
@@ -97,7 +98,7 @@ class Judge:
         if outside - self._tolerance > doubt:
             verdict = "inconsistent"
         low, high = allowed
-        expected = f"{low:g}" if low == high else f"at most {high:.2g}"
+        expected = f"{low:g}" if low == high else f"{low:g} to {high:g}" if low > -np.inf else f"at most {high:.2g}"
         self.rows.append({
             "axis": self._axis, "layer": name, "quantity": quantity, "slope": value, "error": error,
             "expected": expected, "verdict": verdict, "likely_rule": rule if verdict == "inconsistent" else "",
@@ -133,7 +134,7 @@ class Judge:
 
     def _kind(self, name: str) -> str:
         role = self._roles.get(name) or self._role(name)
-        return {"tied": "embedding", "fixed": name}.get(role, role or name)
+        return name if role in ("", "fixed") else role
 
 
 def verdicts(data: xr.Dataset, roles: dict[str, str], plain: set[str], tolerance: float) -> pd.DataFrame:
