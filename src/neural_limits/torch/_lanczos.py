@@ -122,36 +122,57 @@ class _Space:
         self.flat = matrix.mT.contiguous() if matrix.device.type == "cpu" else matrix.mT
         self.tall = matrix.contiguous() if matrix.device.type == "cpu" else matrix
         self.generator = torch.Generator().manual_seed(seed)
-        self.basis = matrix.new_zeros((self.size, 0))
-        self.images, self.returns = matrix.new_zeros((matrix.shape[0], 0)), matrix.new_zeros((self.size, 0))
+        self.dimension = 0
+        self._held = [matrix.new_empty((0, length)) for length in (self.size, matrix.shape[0], self.size)]
         self.gram = np.zeros((0, 0))  # (W V)ᵀ W V in float64, so that squaring costs no digits that float32 has
         self.products = 0
 
     @property
-    def dimension(self) -> int:
-        return self.basis.shape[1]
+    def basis(self) -> Tensor:
+        """V."""
+        return self._held[0][: self.dimension].mT
+
+    @property
+    def images(self) -> Tensor:
+        """W V."""
+        return self._held[1][: self.dimension].mT
+
+    @property
+    def returns(self) -> Tensor:
+        """Wᵀ W V."""
+        return self._held[2][: self.dimension].mT
+
+    def hold(self, added: tuple[Tensor, Tensor, Tensor]) -> None:
+        """Columns of V, W V and Wᵀ W V beside those that are there, in room that doubles: no copy with every block."""
+        first, last = self.dimension, self.dimension + added[0].shape[1]
+        if last > len(self._held[0]):
+            grown = [old.new_empty((2 * last, old.shape[1])) for old in self._held]
+            for new, old in zip(grown, self._held, strict=True):
+                new[:first] = old[:first]
+            self._held = grown
+        for rows, columns in zip(self._held, added, strict=True):
+            rows[first:last] = columns.mT
+        self.dimension = last
 
     def send(self, values: ndarray) -> Tensor:
         """Small host values as a tensor beside the matrix."""
-        return torch.as_tensor(values).to(self.basis)
+        return torch.as_tensor(values).to(self._held[0])
 
     def random(self, columns: int) -> Tensor:
-        return torch.randn(self.size, columns, generator=self.generator).to(self.basis)
+        return torch.randn(self.size, columns, generator=self.generator).to(self._held[0])
 
     def begin(self, start: Tensor | None, width: int) -> None:
         """The first block: random, or the last subspace and a few random columns."""
         block = self.random(width)
         if start is not None:
-            kept = start[:, : width - min(FRESH, width - 1)].to(self.basis)
+            kept = start[:, : width - min(FRESH, width - 1)].to(self._held[0])
             block[:, : kept.shape[1]] = kept
         self.block = torch.linalg.qr(torch.linalg.qr(block)[0])[0]
 
     def extend(self) -> None:
         """Take the block into the basis and multiply."""
         image = self.tall @ self.block
-        self.basis = torch.cat([self.basis, self.block], 1)
-        self.images = torch.cat([self.images, image], 1)
-        self.returns = torch.cat([self.returns, self.flat @ image], 1)
+        self.hold((self.block, image, self.flat @ image))
         self.products += self.block.shape[1]
 
     def advance(self) -> None:
@@ -161,9 +182,8 @@ class _Space:
         block, factor = torch.linalg.qr(self._outside(last))
         spent = factor.diagonal().abs() <= SPENT * torch.linalg.norm(last, dim=0)
         block = torch.where(spent, self.random(room) / math.sqrt(self.size), block)
-        for _ in range(2):  # also after the division, which magnifies what rounding left along the basis
-            block = torch.linalg.qr(self._outside(block))[0]
-        self.block = block
+        # Once more after the division, which magnifies what rounding left along the basis.
+        self.block = torch.linalg.qr(self._outside(block))[0]
 
     def _outside(self, block: Tensor) -> Tensor:
         return block - self.basis @ (self.basis.mT @ block)
@@ -188,7 +208,9 @@ class _Space:
         self._complete_gram()
         squares, coordinates = _top_eigenpairs(self.gram, keep)
         chosen, self.gram = self.send(coordinates), np.diag(squares)
-        self.basis, self.images, self.returns = self.basis @ chosen, self.images @ chosen, self.returns @ chosen
+        parts = self.basis @ chosen, self.images @ chosen, self.returns @ chosen
+        self.dimension = 0
+        self.hold(parts)
 
     def _complete_gram(self) -> None:
         known = len(self.gram)
