@@ -116,7 +116,7 @@ def overhead(width: int, blocks: int, measurements: int, every: int = 50) -> lis
 def main(quick: bool) -> None:
     lines = [f"Machine: {machine()}; torch {torch.__version__}, {torch.get_num_threads()} threads", ""]
     lines += [*singular_values(1024 if quick else 4096), ""]
-    lines += overhead(128, 2, 1) if quick else [*overhead(128, 4, 2), "", *overhead(256, 6, 2)]
+    lines += overhead(128, 2, 1) if quick else [*overhead(128, 4, 2), "", *overhead(256, 6, 1)]
     write("monitor-quick" if quick else "monitor", lines)
 
 

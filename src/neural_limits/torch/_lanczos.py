@@ -182,8 +182,9 @@ class _Space:
         block, factor = torch.linalg.qr(self._outside(last))
         spent = factor.diagonal().abs() <= SPENT * torch.linalg.norm(last, dim=0)
         block = torch.where(spent, self.random(room) / math.sqrt(self.size), block)
-        # Once more after the division, which magnifies what rounding left along the basis.
-        self.block = torch.linalg.qr(self._outside(block))[0]
+        for _ in range(2):  # also after the division, which magnifies what rounding left along the basis
+            block = torch.linalg.qr(self._outside(block))[0]
+        self.block = block
 
     def _outside(self, block: Tensor) -> Tensor:
         return block - self.basis @ (self.basis.mT @ block)
