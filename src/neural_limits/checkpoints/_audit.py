@@ -12,8 +12,8 @@ import xarray as xr
 from jaxtyping import Float
 from numpy import ndarray
 
+from .._arrays import probability_array
 from .._checks import positive_float, positive_int
-from ..laws._inputs import probability_array
 from ._dataset import to_dataset
 from ._matrix import entry_std
 from ._open import open_checkpoint

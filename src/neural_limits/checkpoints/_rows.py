@@ -10,8 +10,7 @@ from jaxtyping import Float
 from numpy import ndarray
 from scipy.sparse.linalg import ArpackNoConvergence
 
-from ..spectra import Diagnosis, diagnose
-from ..spectra._bulk import LEAST_VALUES
+from ..spectra import LEAST_VALUES, Diagnosis, diagnose
 from ._matrix import Spectrum, spectrum
 from ._tensor import Tensor
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._arrays import probability_array
 from .._checks import one_of, positive_float, positive_int
-from ._inputs import probability_array
 from ._tracy_widom import LEAST_LOWER, LEAST_UPPER, TracyWidom
 
 

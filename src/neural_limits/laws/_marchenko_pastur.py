@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._arrays import probability_array, real_array
 from .._checks import positive_float
-from ._inputs import probability_array, real_array
 from ._law import Law
 
 BISECTIONS = 60  # halvings of [0, π]: the bracket ends below the spacing of floats near π

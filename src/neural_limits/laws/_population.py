@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
-from ._inputs import real_array
+from .._arrays import real_array
 
 LEAST_NODES, MOST_NODES = 128, 4096  # of an interval of a density
 MASS = 1e-9  # relative; nodes double until the mass moves by less

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._arrays import real_array
 from .._checks import positive_float, positive_int
-from ._inputs import real_array
 from ._law import Law
 from ._marchenko_pastur import MarchenkoPastur
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._arrays import probability_array, real_array
 from .._checks import positive_float, positive_int
 from ._graph import Graph
-from ._inputs import probability_array, real_array
 from ._largest import Largest
 from ._law import Law
 from ._population import Intervals, Population, population_of

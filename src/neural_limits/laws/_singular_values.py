@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._inputs import real_array
+from .._arrays import real_array
 from ._largest import Largest, LargestSingularValue
 from ._law import Law
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import airy
 
-from ._inputs import probability_array, real_array
+from .._arrays import probability_array, real_array
 from ._law import Law
 
 NODES = 48  # Gauss-Legendre; F moves by less than 3e-14 from here to 100 nodes for s in [-10, 100]

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 
+from .._arrays import probability_array, real_array
 from .._checks import positive_float, positive_int
 from ._components import Edge, components
 from ._density_series import DensitySeries, density_series
 from ._dyson import DysonEquation, factored
-from ._inputs import probability_array, real_array
 from ._largest import Largest
 from ._law import Law
 from ._tracy_widom import TracyWidom

@@ -1,5 +1,6 @@
 """Spectra of trained weights: outliers, edges, overlaps, escape; predicted and measured."""
 
+from ._bulk import LEAST_VALUES as LEAST_VALUES
 from ._diagnose import diagnose as diagnose
 from ._diagnosis import Diagnosis as Diagnosis
 from ._empirical import leading_singular_triplets as leading_singular_triplets

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from numpy import ndarray
 from numpy.typing import ArrayLike
 
+from .._arrays import probability_array, real_array
 from .._checks import positive_float, positive_int
 from ..laws import QuarterCircle, largest_singular_value
-from ..laws._inputs import probability_array, real_array
 from ._bulk import LEAST_VALUES, BulkFit, fit_bulk, ks_distance, ks_level, last_gap, quantile_shifts, scale_level
 from ._diagnosis import Diagnosis
 

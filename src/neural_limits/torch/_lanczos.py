@@ -55,11 +55,11 @@ def leading_singular_values(
     v and u = W v/s, residual r = |Wᵀ u − s v|. Stops when every bound, the lesser of r and r²/gap (both in units of W),
     is below ``tolerance`` × s, or below 3·10⁻⁷ of the largest value, which is rounding.
 
-    Every block is orthogonalised twice against all of V, so no value appears twice; it has ``count`` + 8 columns, so
-    all copies of a value are seen; columns that run out are replaced by random ones. ``start``, the last ``subspace``,
-    takes the place of all but 4 random columns of X; a warm start then makes at least 12 blocks, in which those
-    would show a new value. ``matrix`` is finite, float32 or float64. Cost: about 25 blocks for pure noise of 4096 rows
-    to 10⁻⁴; memory up to 640 vectors of each side. Source: Golub and Underwood 1977; Musco and Musco 2015.
+    Every block is orthogonalised three times against all of V, so no value appears twice; it has ``count`` + 8
+    columns, so all copies of a value are seen; columns that run out are replaced by random ones. ``start``, the last
+    ``subspace``, takes the place of all but 4 random columns of X; a warm start then makes at least 12 blocks, in which
+    those would show a new value. ``matrix`` is finite, float32 or float64. Cost: about 25 blocks for pure noise of
+    4096 rows to 10⁻⁴; memory up to 640 vectors of each side. Source: Golub and Underwood 1977; Musco and Musco 2015.
 
     >>> matrix = torch.diag(torch.tensor([3.0, 3.0, 2.0, 1.0]))
     >>> leading_singular_values(matrix, 3).values.round(5)

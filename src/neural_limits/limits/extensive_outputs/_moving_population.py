@@ -10,6 +10,7 @@ from numpy import ndarray
 
 STEP = 16  # from one height to the next
 ROUGH, FINE, ROUNDS = 1e-2, 1e-13, 60  # relative steps of Newton's method on the way down, and at the end
+LOST = 1e-6  # residual relative to the larger of y and |u| that is no solution
 LOWEST = 1e-12  # height above the real line, relative to y, from which the last step goes to it
 NARROW = 1e-6  # pieces this narrow beside their distance from u count as atoms
 IN_GAP = 1e-9  # Im u/|u| below this is rounding, off the pieces
@@ -93,7 +94,12 @@ def _solve(pieces: Pieces, ratio: float, y: Float[ndarray, " p"]) -> Complex[nda
     while (height > LOWEST * y).any():
         height = np.maximum(height / STEP, LOWEST * y / 2)
         u = _newton(pieces, ratio, y + 1j * height, u, ROUGH)
-    return _newton(pieces, ratio, y + 0j, u, FINE)
+    u = _newton(pieces, ratio, y + 0j, u, FINE)
+    sums, _ = _mean_inverse(pieces, u)
+    missed = np.abs((1 - ratio) * u + ratio * u * u * (sums @ pieces.weights) - y) > LOST * np.maximum(y, np.abs(u))
+    if missed.any():
+        raise RuntimeError(f"the bulk's equation did not converge at y = {y[missed][0]:.17g}; please report it.")
+    return u
 
 
 def _newton(

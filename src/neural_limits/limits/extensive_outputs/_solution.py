@@ -11,10 +11,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from ..._arrays import probability_array
 from ..._checks import positive_int
 from ..._notation import attributes
 from ...laws import Largest, Law
-from ...laws._inputs import probability_array
 
 LEAST_NODES, MOST_NODES = 32, 1024
 TRUNCATION = 1e-9  # relative to the edge: nodes double until no end of the support moves by more

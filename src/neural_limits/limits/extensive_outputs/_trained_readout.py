@@ -11,9 +11,9 @@ from numpy import ndarray
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 
+from ..._arrays import probability_array, real_array
 from ..._checks import positive_int
 from ...laws import Largest, LargestSingularValue, Law, MarchenkoPastur, Silverstein, largest_singular_value
-from ...laws._inputs import probability_array, real_array
 from ._moving_population import Pieces, bulk, tilts
 from ._quadrature import endpoint_nodes
 

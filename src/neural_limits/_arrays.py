@@ -1,4 +1,4 @@
-"""Array arguments of the laws: one conversion, one line when it fails."""
+"""Array arguments: one conversion, one line when it fails."""
 
 from __future__ import annotations
 
