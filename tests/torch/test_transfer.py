@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neural_limits.torch import TransferCheck, transfer_check
+from neural_limits.torch._verdicts import verdicts
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +71,26 @@ def test_schemes_pass_where_they_should(lab: SimpleNamespace, scheme: str, optim
 def test_standard_parametrization_is_named_rule_by_rule(lab: SimpleNamespace) -> None:
     check = transfer_check(
         lab.MLP, (64, 128, 256), batches=[lab.batch(lab.MLP())], loss=F.cross_entropy, scheme="standard", lr=1e-3,
-        steps=2, seeds=2,
+        steps=4, seeds=2,
     )  # fmt: skip
     assert check.rules == ["hidden rate", "readout multiplier or rate"]
+    mode = check.verdict[check.verdict.quantity == "leading_mode"].iloc[0]
+    assert (mode.verdict, mode.likely_rule) == ("inconsistent", "follows from the other rows")
+    assert mode.slope > 0.3  # a kernel that grows as n at one rate, under Adam's scatter
+
+
+def test_a_wider_model_that_does_worse_is_inconsistent_by_itself(lab: SimpleNamespace) -> None:
+    check = transfer_check(
+        lab.MLP, (64, 128, 256), batches=[lab.batch(lab.MLP())], loss=F.cross_entropy, steps=4, seeds=2
+    )
+    assert check.passed
+    worse = check.data.assign(loss=check.data.loss * (check.data.width / 64) ** 0.1)
+    rows = verdicts(worse, {}, set(), tolerance=0.25)
+    assert rows[rows.verdict == "inconsistent"].quantity.tolist() == ["loss"]
+    assert rows[rows.quantity == "loss"].likely_rule.tolist() == ["the rates as a whole"]
+    stretched = check.data.assign(largest=check.data.largest * (check.data.width / 64) ** 0.5)
+    rows = verdicts(stretched, {}, set(), tolerance=0.25)
+    assert set(rows[rows.verdict == "inconsistent"].quantity) == {"largest"}
 
 
 class Multiplied(nn.Module):
@@ -154,5 +172,6 @@ def test_trajectories_and_figure(lab: SimpleNamespace) -> None:
     np.testing.assert_allclose(data.decay.sel(parameter="head.weight"), 1e-3, rtol=1e-9)  # lr · decay at every width
     assert (data.weight_change.sel(parameter="head.weight").diff("step") > 0).any()
     assert data.outliers.sel(parameter="blocks.0.mlp.0.weight").notnull().all()
-    assert len(check.plot().axes) == 3
+    assert (data.leading_mode.sel(step=slice(2, None)) > 0).all()
+    assert len(check.plot().axes) == 5
     assert replace(check, verdict=check.verdict.assign(verdict="inconsistent")).passed is False

@@ -18,7 +18,8 @@ SHOWN = 12  # lines with a legend entry; the others are drawn thin and grey
 def slopes_figure(data: xr.Dataset, quantities: Sequence[str], losses: bool = False) -> Figure:
     """One row per optimizer and axis; one panel per quantity, at the last recorded step, mean and range of seeds."""
     rows = [(optimizer, axis) for optimizer in data.optimizer.values for axis in axes(data)]
-    columns = len(quantities) + losses
+    modes = losses and bool(data.leading_mode.notnull().any())
+    columns = len(quantities) + modes + losses
     figure = Figure(figsize=(4.6 * columns + 2.4, 3.4 * len(rows)), layout="constrained")
     panels = figure.subplots(len(rows), columns, squeeze=False)
     for (optimizer, axis), row in zip(rows, panels, strict=True):
@@ -26,6 +27,8 @@ def slopes_figure(data: xr.Dataset, quantities: Sequence[str], losses: bool = Fa
         for quantity, panel in zip(quantities, row, strict=False):
             _lines(panel, part[quantity], part[axis])
             panel.set(xlabel=axis, title=f"{quantity.replace('_', ' ')} ({optimizer})")
+        if modes:
+            _modes(row[-2], part, axis)
         if losses:
             _losses(row[-1], part, axis)
     return figure
@@ -50,6 +53,14 @@ def _lines(panel: Axes, values: xr.DataArray, sizes: xr.DataArray) -> None:
     panel.set_xticks(x[order], [str(size) for size in x[order]])
     panel.xaxis.set_minor_locator(NullLocator())
     panel.legend(frameon=False, fontsize=6, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _modes(panel: Axes, part: xr.Dataset, axis: str) -> None:
+    for n, size in enumerate(part[axis].values):
+        mode = part["leading_mode"].isel(size=n).mean("seed")
+        panel.plot(part["step"], mode, "o-", color=f"C{n}", lw=1, ms=3, label=f"{axis} {size}")
+    panel.set(xlabel="step", title="leading mode, lr λ", xscale="log", yscale="log")
+    panel.legend(frameon=False, fontsize=7)
 
 
 def _losses(panel: Axes, part: xr.Dataset, axis: str) -> None:

@@ -13,6 +13,7 @@ import xarray as xr
 
 from ._blocks import match
 from ._coordinates import Probe, forward
+from ._leading_mode import ModeProbe
 from ._study import ModelSize, Study
 from ._weight_changes import WeightProbe, shrinkage
 
@@ -29,6 +30,8 @@ PARAMETER = {
     "largest": "largest singular value over the edge of the initial bulk",
     "decay": "relative loss of the weight in one step with zero gradients",
 }
+LOSS = {"long_name": "loss before the update"}
+MODE = {"long_name": "largest Gauss-Newton eigenvalue on the probe, in units of the rates"}
 _AT_START = ("head_dim", "size", "decay")
 
 
@@ -37,6 +40,7 @@ class Trial:
     """Measurements of one model: name -> quantity -> values at the recorded steps."""
 
     losses: list[float] = field(default_factory=list)
+    modes: list[float] = field(default_factory=list)
     values: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     diverged: bool = False
 
@@ -68,6 +72,7 @@ def _train(made: Study, optimizer: str, size: ModelSize, seed: int, marks: list[
         trial.add("decay", shrinkage(*made.trial(optimizer, size, seed, double=True)))
     model, optimizers = made.trial(optimizer, size, seed)
     probe, weight_probe = Probe(model, made.batches(0)[0]), WeightProbe(model, made.units(model, size))
+    mode = ModeProbe(model, made.batches(0), made.loss, optimizers)
     trial.add("size", probe.sizes())
     trial.add("head_dim", probe.head_dims)
     for step in range(marks[-1]):
@@ -86,6 +91,8 @@ def _train(made: Study, optimizer: str, size: ModelSize, seed: int, marks: list[
             each.step()
         if step + 1 in marks:
             _measure(trial, probe, weight_probe if weights else None)
+            if weights:  # Adam's first step divides by gradients that happen to be zero: no mode yet
+                trial.modes.append(mode.value() if step > 0 and _last_finite(trial) else math.nan)
     trial.diverged = not _last_finite(trial)
     return trial
 
@@ -142,10 +149,9 @@ def _dataset(made: Study, trials: dict[Any, Trial], steps: list[int], rename: Ca
             values = np.array(rows).reshape(*lead, len(names[kind]), at)
             dims = (*outer, kind) if quantity in _AT_START else (*outer, kind, "step")
             data[quantity] = (dims, values[..., 0] if quantity in _AT_START else values, {"long_name": meaning})
-    losses = np.full((*lead, steps[-1]), np.nan)
-    for n, trial in enumerate(trials.values()):
-        losses.reshape(-1, steps[-1])[n, : len(trial.losses)] = trial.losses
-    data["loss"] = ((*outer, "iteration"), losses, {"long_name": "loss before the update"})
+    data["loss"] = ((*outer, "iteration"), _padded([t.losses for t in trials.values()], lead, steps[-1]), LOSS)
+    if names["parameter"]:
+        data["leading_mode"] = ((*outer, "step"), _padded([t.modes for t in trials.values()], lead, len(steps)), MODE)
     status = np.array(["diverged" if t.diverged else "completed" for t in trials.values()]).reshape(lead)
     data["status"] = (outer, status)
     coordinates = {
@@ -156,6 +162,11 @@ def _dataset(made: Study, trials: dict[Any, Trial], steps: list[int], rename: Ca
     if made.base.depth is not None:
         coordinates["depth"] = ("size", [size.depth for size in made.sizes])
     return xr.Dataset(data, coordinates)
+
+
+def _padded(rows: list[list[float]], lead: tuple[int, ...], length: int) -> np.ndarray:
+    """Rows as one array (*lead, length), NaN where a run ended early."""
+    return np.array([row + [math.nan] * (length - len(row)) for row in rows]).reshape(*lead, length)
 
 
 def _grouped(found: dict[str, list[float]], names: list[str], steps: int, rename: Callable[[str], str]) -> np.ndarray:

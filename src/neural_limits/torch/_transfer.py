@@ -38,8 +38,8 @@ class TransferCheck:
         return [rule for rule in dict.fromkeys(found) if not rule.startswith(("follows", "may follow"))]
 
     def plot(self) -> Figure:
-        """Each layer's own change, and each weight's, over width (and depth), one line a layer; loss curves."""
-        return slopes_figure(self.data, ("own_change", "weight_change"), losses=True)
+        """Each layer's own change, each weight's and its outlier over width (and depth); leading mode and loss."""
+        return slopes_figure(self.data, ("own_change", "weight_change", "largest"), losses=True)
 
 
 def transfer_check(
@@ -64,22 +64,25 @@ def transfer_check(
 
     Of every quantity q the exponent s of q ∝ width^s (depth^s) is fitted over all sizes and seeds, with its standard
     error. Judged: the size of outputs at initialisation, a layer's own change |f(W_t; x_0) - f(W_0; x_0)|, changes of
-    attention logits and of the residual stream (geometric means over the first four recorded steps), and what weight
-    decay takes from each weight in a step. A row is inconsistent if s is further than ``tolerance`` and two errors
-    from what a width-consistent model has. Recorded besides: |W_t - W_0| in operator norm over √(fan_out / fan_in),
-    relative updates, outliers over the initial edge, losses.
+    attention logits and of the residual stream (geometric means over the first four recorded steps), what weight
+    decay takes from each weight in a step, the largest singular value over the initial edge at the end, the leading
+    mode lr λ of the loss (steps 2 to 4), and the loss over the last quarter. A row is inconsistent if s is further
+    than ``tolerance`` (for the loss, a tenth of it) and two errors from what a width-consistent model has. Recorded
+    besides: |W_t - W_0| in operator norm over √(fan_out / fan_in), relative updates, counts of outliers.
 
     - ``batches``: pairs (inputs, targets), used in turn, or a function of the step. The first one is the probe.
     - ``loss(outputs, targets)``.
     - ``scheme``, ``optimizer``, ``options``: as in `parametrize`; several optimizers as a list. ``scheme=None`` takes
-      the model as it is built, and ``optimizer`` is then a function of the model that returns torch optimizers.
+      the model as it is built, and ``optimizer`` is then a function of the model that returns torch optimizers. Under
+      "muon" the hidden matrices get Muon and the rest AdamW, both with ``lr``; there is no leading mode then.
     - ``depths``: then make_model(width=, depth=); depths are compared at the first width, widths at the first depth.
     - ``base_width``, ``base_depth``: where the scheme changes nothing; the smallest by default.
 
     A model whose loss is not finite has status "diverged" in ``.data``; the others are judged without that size.
     Errors: ValueError for fewer than two sizes, a factory that does not take them or does not scale, no batches, a
     rate that is not positive, an own optimizer with a scheme. Cost: sizes · seeds training runs, and at each of
-    about log2(steps) records four forward passes and the singular values of every matrix.
+    about log2(steps) records four forward passes, the singular values of every matrix and up to 60 products with the
+    Gauss-Newton matrix.
 
     >>> import torch
     >>> def make(width):

@@ -1,7 +1,8 @@
 """From slopes over width and depth to a verdict on each layer, and to the rule that is likely wrong.
 
 Read in this order, since each question leaves the next one clean: what decay does to each weight, how large outputs
-are at initialisation, how far a layer's own change moves its output on unchanged inputs, what the whole model does.
+are at initialisation, how far a layer's own change moves its output on unchanged inputs, what the whole model does:
+its outliers, its leading mode, its loss.
 Queries, keys and values may share factors in many ways, so that they are judged by the logits and by what attention
 returns; residual branches by the stream they write to.
 """
@@ -19,6 +20,8 @@ EARLY = 4  # steps: later a faster learner may have saturated, which hides by ho
 FOLLOWS = "follows from the other rows"
 QUERIES = "rates of queries and keys"
 READOUT, ATTENTION, DECAY = "readout multiplier or rate", "attention scale", "weight decay"
+WHOLE = "the rates as a whole"
+LOSS_TOLERANCE = 0.1  # of `tolerance`: a loss moves by percents where sizes move by factors
 DEPTH_FACTOR, DEPTH_RATE = "residual depth factor", "rates in residual blocks"
 COLUMNS = ("optimizer", "axis", "layer", "quantity", "slope", "error", "expected", "verdict", "likely_rule")
 
@@ -33,8 +36,10 @@ class Judge:
         self._readouts = {name for name in self._layers if self._role(name) == "output"}
         self._slopes = {
             name: slope(self._settled(name), self._data[axis])
-            for name in ("size", "change", "own_change", "weight_change", "decay", "head_dim")
-        }
+            for name in (
+                "size", "change", "own_change", "weight_change", "decay", "head_dim", "largest", "leading_mode", "loss",
+            )
+        }  # fmt: skip
         self._logits = [name for name in self._layers if name.endswith(LOGITS)]
         self._inside = {name for name in self._layers for logits in self._logits if self._feeds(name, logits)}
 
@@ -63,7 +68,12 @@ class Judge:
                 self._row(name, "weight_change", (0.0, 0.0), f"{self._kind(name)} rate")
         named = any(row["verdict"] == "inconsistent" for row in self.rows)
         # Through the readout's initial values a change arrives as n^(-1/2), which may dominate at first.
-        self._row(OUTPUT, "change", (-0.5 * (self._axis == "width"), 0.0), FOLLOWS if named else READOUT)
+        arrives = (-0.5 if self._axis == "width" else 0.0, 0.0)
+        self._row(OUTPUT, "change", arrives, FOLLOWS if named else READOUT)
+        for name in map(str, self._data.parameter.values):
+            self._row(name, "largest", (0.0, 0.0), FOLLOWS if named else f"{self._kind(name)} rate")
+        self._row(OUTPUT, "leading_mode", arrives, FOLLOWS if named else WHOLE)
+        self._row(OUTPUT, "loss", (-np.inf, 0.0), FOLLOWS if named else WHOLE, LOSS_TOLERANCE * self._tolerance)
 
     def _attention(self, name: str) -> None:
         """q·k / d: random at first, so that logits fall as d^(-1/2); learned correlations then keep their size."""
@@ -86,16 +96,20 @@ class Judge:
         else:
             self._row(name, "own_change", (-np.inf, 0.0), DEPTH_RATE)
 
-    def _row(self, name: str, quantity: str, allowed: tuple[float, float], rule: str) -> bool:
+    def _row(
+        self, name: str, quantity: str, allowed: tuple[float, float], rule: str, tolerance: float | None = None
+    ) -> bool:
         """One row, where there is something to measure; whether it is inconsistent."""
-        kind = "layer" if "layer" in self._slopes[quantity][0].dims else "parameter"
-        value, error = (float(part.sel({kind: name})) for part in self._slopes[quantity])
+        tolerance = self._tolerance if tolerance is None else tolerance
+        place = dict.fromkeys(self._slopes[quantity][0].dims, name)  # layer, parameter, or none: the whole model
+        value, error = (float(part.sel(place)) for part in self._slopes[quantity])
         if not np.isfinite(value):  # zero: no decay, weights that start at zero, parameters without a module
             return False
         outside = max(allowed[0] - value, value - allowed[1], 0.0)
         doubt = 2 * error if np.isfinite(error) else 0.0
-        verdict = "undecided" if outside > self._tolerance or doubt > 2 * self._tolerance else "consistent"
-        if outside - self._tolerance > doubt:
+        beyond = max(allowed[0] - value, value - allowed[1]) + doubt > tolerance
+        verdict = "undecided" if outside > tolerance or (beyond and doubt > 2 * tolerance) else "consistent"
+        if outside - tolerance > doubt:
             verdict = "inconsistent"
         low, high = allowed
         expected = f"{low:g}" if low == high else f"{low:g} to {high:g}" if low > -np.inf else f"at most {high:.2g}"
@@ -106,8 +120,14 @@ class Judge:
         return verdict == "inconsistent"
 
     def _settled(self, name: str) -> xr.DataArray:
-        """The geometric mean over the early steps."""
+        """The geometric mean over the early steps; of losses over the last quarter; the last of outliers."""
         values = self._data[name]
+        if name == "loss":
+            return values.isel(iteration=slice(-(-values.sizes["iteration"] // 4) * -1, None)).mean("iteration")
+        if name == "largest":
+            return values.isel(step=-1)
+        if name == "leading_mode" and values.step[-1] > 1:
+            values = values.isel(step=slice(1, None))  # there is none after the first step
         if name == "own_change":
             values = self._as_output(values)
         if "step" not in values.dims:
