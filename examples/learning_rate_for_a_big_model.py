@@ -88,7 +88,8 @@ for name, losses in curves.items():
     left.loglog(rates, losses, "o-", ms=4, label=name)
 left.axvline(best, color="0.5", ls="--", lw=1)
 left.set(xlabel="learning rate", ylabel=f"loss, updates {STEPS // 2} to {STEPS}")
-left.legend(frameon=False)
+left.set_ylim(top=6)
+left.legend(frameon=False, fontsize=8, loc="upper left")
 for k in range(1, 13):
     right.plot(rows.step, rows[f"s{k}"], color="C0", lw=1)
 right.axhline(last.edge, color="0.5", ls="--", lw=1)
