@@ -94,9 +94,9 @@ def _section(scheme: str, title: str, curves: Curves) -> list[str]:
     error = f" ± {slopes.std(ddof=1) / len(slopes) ** 0.5:.3f} over {len(slopes)} seeds" if len(slopes) > 1 else ""
     return [
         *lines, "",
-        f"Slope of log best rate in log width: {slopes.mean():.3f}{error}. Best rate at width {max(found)} over that at "
-        f"{BASE}: {2 ** (means[-1] - means[0]):.2f}. Furthest from width {BASE}: a factor {furthest:.2f}; largest over "
-        f"smallest of all: {spread:.2f}. All within one grid step (√2) of width {BASE}'s: {held}.",
+        f"Slope of log best rate in log width: {slopes.mean():.3f}{error}. Best rate at width {max(found)} over that "
+        f"at {BASE}: {2 ** (means[-1] - means[0]):.2f}. Furthest from width {BASE}: a factor {furthest:.2f}; largest "
+        f"over smallest of all: {spread:.2f}. All within one grid step (√2) of width {BASE}'s: {held}.",
         "",
     ]  # fmt: skip
 

@@ -72,15 +72,16 @@ def test_parametrize_reads_the_gpt(scheme):
     assert table.init["readout.weight"] == pytest.approx(64**-0.5 / 2 if scheme == "mup" else 128**-0.5, rel=0.1)
 
 
-def test_mlp_starts_at_zero_with_features_of_order_one():
+def test_mlp_starts_at_zero_with_features_of_one_size_at_all_widths():
     torch.manual_seed(0)
     model = MLP(50, 400, 3, 7)
     x = torch.randn(200, 50)
     assert (model(x) == 0).all()
+    size = 1.0
     for layer in model.layers:
-        x = layer(x)
-        assert float(x.detach().square().mean()) == pytest.approx(2.0, rel=0.2)  # relu halves it again
-        x = x.relu()
+        x, size = layer(x), size / 4
+        assert float(x.detach().square().mean()) == pytest.approx(size, rel=0.2)
+        x, size = x.relu(), size / 2
 
 
 def test_wrong_sizes():

@@ -49,8 +49,12 @@ def fit(
     steps: int,
     warmup: int = 0,
     monitor: SpectralMonitor | None = None,
+    record: Sequence[int] = (),
 ) -> Trained:
-    """``steps`` updates; rates rise linearly over the first ``warmup`` and then stay. Stops where it diverges."""
+    """``steps`` updates; rates rise linearly over the first ``warmup`` and then stay. Stops where it diverges.
+
+    ``monitor`` is stepped after each update, and measures after the updates counted in ``record``.
+    """
     plans = [torch.optim.lr_scheduler.LambdaLR(o, lambda k: min(1.0, (k + 1) / max(warmup, 1))) for o in optimizers]
     losses = np.full(steps, np.inf)
     for step, batch in zip(range(steps), batches, strict=False):
@@ -67,4 +71,6 @@ def fit(
             plan.step()
         if monitor is not None:
             monitor.step(value)
+            if step + 1 in record:
+                monitor.measure(value)
     return Trained(losses, "completed")
