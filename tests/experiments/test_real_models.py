@@ -87,7 +87,8 @@ def test_data_and_figures():
     all_ = found()
     data = dataset(all_)
     assert dict(data.mlp_singular_value.sizes) == {
-        "mlp_mode": 2, "mlp_optimizer": 3, "mlp_classes": 3, "mlp_width": 3, "mlp_seed": 3, "mlp_step": 4, "mlp_matrix": 2,
+        "mlp_mode": 2, "mlp_optimizer": 3, "mlp_classes": 3, "mlp_width": 3, "mlp_seed": 3, "mlp_step": 4,
+        "mlp_matrix": 2,
     }  # fmt: skip
     one = data.sel(mlp_optimizer="sgd", mlp_classes=5, mlp_width=128, mlp_seed=1)
     assert float(one.mlp_outliers.sel(mlp_step=30, mlp_matrix="layers.1.weight")) == 4

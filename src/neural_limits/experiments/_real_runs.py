@@ -31,7 +31,7 @@ class Plan(NamedTuple):
 
 
 QUICK = Plan(
-    {"sgd": (128, 256, 512), "adamw": (128, 256, 512), "muon": (128, 256)},
+    dict.fromkeys(("sgd", "adamw", "muon"), (128, 256)),
     {"adamw": (64, 128), "muon": (64, 128)}, 256, 2, 100, 60,
 )  # fmt: skip
 FULL = Plan(
