@@ -2,7 +2,7 @@
 
 Two blocks, AdamW, batches of 8 x 64 characters of a text; loss = mean training loss over the last 15 % of the updates.
 Rates lie √2 apart around the best one of each width and seed. Every trial is a line of a file, and a run that was
-stopped goes on where it was. About an hour on two cores (--quick: widths 64 to 256, two minutes).
+stopped goes on where it was. Up to two hours on two cores that do other work (--quick: widths 64 to 256, two minutes).
 
     python benchmarks/gpt_rates.py [--quick] [--trials FILE.csv] [--report]
 

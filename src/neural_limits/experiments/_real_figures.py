@@ -73,10 +73,16 @@ def widths_figure(found: Found) -> Figure:
                     color=COLOURS[optimizer], mfc="white", label=NAMES[optimizer],
                 )  # fmt: skip
             label_sizes(axis, sorted({size for all_ in widths.values() for size in all_}))
-            axis.set(yscale="symlog" if name == "middle" else "log", xlabel="width", ylabel=label)
-            if name == "middle":
+            axis.set(xlabel="width", ylabel=label)
+            if name == "s1":
+                axis.axhline(1, color="0.4", lw=1, ls="--")
+            elif name == "middle":
                 axis.set_yscale("symlog", linthresh=0.01)
                 axis.axhline(0, color="0.4", lw=1, ls="--")
+                axis.set_yticks([0, 0.01, 0.1, 1], ["0", "1 %", "10 %", "100 %"])
+            else:
+                axis.set_yscale("log")
+                axis.set_yticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
         row[0].set_title(f"{model}, {'hidden weight' if model == 'MLP' else 'mean over matrices of the blocks'}")
         row[0].legend(frameon=False, fontsize=SMALL)
     return figure
@@ -96,11 +102,11 @@ def spectra_figure(found: Found) -> Figure:
                 axis.set_visible(False)
                 continue
             before, after = runs[optimizer, classes, common, 0].spectra[weight]
-            bins = np.linspace(0, max(1.2, 1.02 * float(after.max())), 70)
+            bins = np.linspace(0, max(1.2, 1.02 * float(after.max())), 45)
             axis.hist(before, bins, color="0.8", label="before")
             axis.hist(after, bins, histtype="step", color=COLOURS[optimizer], lw=1.4, label="after")
             axis.axvline(1.0, color="0.4", ls="--", lw=1)
-            axis.set(yscale="log", xlabel="singular value / initial edge", ylabel="count")
+            axis.set(xlabel="singular value / initial edge", ylabel="count")
             axis.set_title(f"{model} of width {common}, {weight.removesuffix('.weight')}, {NAMES[optimizer]}")
             axis.legend(frameon=False, fontsize=SMALL)
     return figure
