@@ -15,39 +15,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from _common import machine, write
 from neural_limits.torch import SpectralMonitor
 from neural_limits.torch._lanczos import leading_singular_values
 from neural_limits.torch._quadrature import spectrum_quantiles
+from neural_limits.torch._small_models import GPT, next_symbol_loss
 
-
-class Block(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        batch, tokens, width = x.shape
-        q, k, v = self.qkv(self.norm1(x)).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        mixed = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))
-        return x + self.down(nn.functional.gelu(self.up(self.norm2(x))))
-
-
-class GPT(nn.Module):
-    def __init__(self, width: int, blocks: int, tokens: int = 128, symbols: int = 96) -> None:
-        super().__init__()
-        self.embed, self.place = nn.Embedding(symbols, width), nn.Embedding(tokens, width)
-        self.blocks = nn.Sequential(*(Block(width, width // 32) for _ in range(blocks)))
-        self.norm, self.readout = nn.LayerNorm(width), nn.Linear(width, symbols, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.readout(self.norm(self.blocks(self.embed(x) + self.place.weight[: x.shape[1]])))
+SYMBOLS, TOKENS = 96, 128
 
 
 def best(run: Callable[[], Any], repeats: int = 3) -> tuple[float, Any]:
@@ -90,15 +66,15 @@ def singular_values(size: int) -> list[str]:
 def overhead(width: int, blocks: int, measurements: int, every: int = 50) -> list[str]:
     """The monitor's own time beside that of the training it watches."""
     torch.manual_seed(0)
-    model = GPT(width, blocks)
+    model = GPT(width, blocks, SYMBOLS, TOKENS)
     opt = torch.optim.AdamW(model.parameters(), lr=1e-3)
     monitor = SpectralMonitor(model, every=every, top=8, optimizer=opt)
     monitor.measure()  # levels of the laws are computed once
     before, began = monitor.seconds, time.perf_counter()
     for _ in range(measurements * every):
-        tokens = torch.randint(0, 96, (16, 129))
+        tokens = torch.randint(0, SYMBOLS, (16, TOKENS + 1))
         opt.zero_grad()
-        loss = nn.functional.cross_entropy(model(tokens[:, :-1]).flatten(0, 1), tokens[:, 1:].flatten())
+        loss = next_symbol_loss(model, tokens)
         loss.backward()
         opt.step()
         monitor.step(loss)

@@ -14,6 +14,7 @@ from .learning_rate_transfer import LEARNING_RATE_TRANSFER
 from .nondegeneracy import NONDEGENERACY
 from .outlier_escape import OUTLIER_ESCAPE
 from .proportional_limit import PROPORTIONAL_LIMIT
+from .real_models import REAL_MODELS
 from .two_layer_blocks import TWO_LAYER_BLOCKS
 
 
@@ -26,6 +27,6 @@ def registry() -> dict[str, Experiment]:
     experiments = (
         OUTLIER_ESCAPE, EXACTNESS_IN_LAW, DIGITS_OUTLIERS, INFINITE_DEPTH, COUPLING, NONDEGENERACY,
         GRADIENT_INDEPENDENCE, TWO_LAYER_BLOCKS, PROPORTIONAL_LIMIT, EDGE_OF_STABILITY,
-        LEARNING_RATE_TRANSFER, BULK_RESTRUCTURING,
+        LEARNING_RATE_TRANSFER, BULK_RESTRUCTURING, REAL_MODELS,
     )  # fmt: skip
     return {experiment.name: experiment for experiment in experiments}
