@@ -91,6 +91,8 @@ def _section(scheme: str, title: str, curves: Curves) -> list[str]:
     moved = [[x - found[BASE][seed] for seed, x in seeds.items() if seed in found[BASE]] for seeds in found.values()]
     means = np.array([np.mean(one) for one in moved])
     furthest, spread = float(2 ** np.abs(means).max()), float(2 ** np.ptp(means))
+    alone = np.array([np.mean(list(seeds.values())) for seeds in found.values()])
+    points = [min(losses, key=losses.__getitem__) for (one, _, _), losses in curves.items() if one == scheme]
     held = "yes" if furthest <= 2**0.5 else "no"
     error = (
         f" ± {slopes.std(ddof=1) / len(slopes) ** 0.5:.3f}, {len(slopes)} seeds" if len(slopes) > 1 else ", one seed"
@@ -99,7 +101,9 @@ def _section(scheme: str, title: str, curves: Curves) -> list[str]:
         *lines, "",
         f"Slope of log best rate in log width: {slopes.mean():.3f}{error}. Best rate at width {max(found)} over that "
         f"at {BASE}, seed by seed: {2 ** means[-1]:.2f}. Furthest from width {BASE}: a factor {furthest:.2f}; largest "
-        f"over smallest of all: {spread:.2f}. All within one grid step (√2) of width {BASE}'s: {held}.",
+        f"over smallest of all: {spread:.2f}. All within one grid step (√2) of width {BASE}'s: {held}. Without pairing: "
+        f"largest over smallest mean {2 ** np.ptp(alone):.2f}. The lowest points of all single searches lie on "
+        f"{max(points) - min(points) + 1} neighbouring points of the grid.",
         "",
     ]  # fmt: skip
 

@@ -20,7 +20,7 @@ SAME, SMALL, MOVED = 0.1, 0.02, 0.05  # |slope| of the largest value; shift of a
 
 
 def verdicts(found: Found) -> list[Verdict]:
-    """All rows; criteria were fixed before the first full run."""
+    """All rows; criteria were fixed after runs of the quick form and before the first of the full one."""
     rows = []
     for optimizer in ("sgd", "adamw"):
         for weight in WEIGHTS:
