@@ -124,9 +124,10 @@ def _records(arrays: Mapping[str, ndarray]) -> list[list[Found]]:
     """The records in a file, in order."""
     taken: list[list[Found]] = []
     while f"record{len(taken)}.0.values" in arrays:
-        r, layers = len(taken), []
+        r = len(taken)
+        layers: list[Found] = []
         while f"record{r}.{len(layers)}.values" in arrays:
-            fields: dict[str, Any] = {name: arrays[f"record{r}.{len(layers)}.{name}"] for name in Found._fields}
-            layers.append(Found(**{name: x if x.ndim else float(x) for name, x in fields.items()}))
+            fields = [arrays[f"record{r}.{len(layers)}.{name}"] for name in Found._fields]
+            layers.append(Found._make(x if x.ndim else float(x) for x in fields))
         taken.append(layers)
     return taken

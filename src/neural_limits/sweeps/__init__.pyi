@@ -1,0 +1,1 @@
+from ._configuration import Configuration as Configuration
