@@ -93,6 +93,15 @@ class Checkpoint:
         return Point(jax.tree.unflatten(structure, new), int(header["step"]))
 
 
+def checkpoint_step(path: str | os.PathLike[str]) -> int | None:
+    """The number of updates that a checkpoint holds, without reading the rest; None where it says none."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return int(json.loads(file["header"].tobytes())["step"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError):
+        return None
+
+
 def fingerprint(settings: Mapping[str, Any], setting: Setting, seed: int, steps: int, stops: Sequence[int]) -> str:
     """A hash of everything that a run's numbers depend on but the initial weights, which follow from the seed."""
     text = json.dumps([dict(settings), seed, steps, list(stops)], sort_keys=True, default=str)
