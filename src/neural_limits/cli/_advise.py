@@ -98,8 +98,8 @@ class Advise:
         from .. import MLP, SGD, advise_learning_rate
         from .._checks import positive_int
         from ..advice import check_widths
-        from ..sweeps._prepare import PARAMETRIZATIONS, make_task
         from ..sweeps import Configuration
+        from ..sweeps._prepare import PARAMETRIZATIONS, make_task
 
         asked = Configuration(task=self.task, classes=self.classes, samples=self.samples, data_folder=self.data_folder)
         network, task = MLP(self.hidden, self.activation), make_task(asked)

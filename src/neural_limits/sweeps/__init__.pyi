@@ -1,6 +1,7 @@
 from ._configuration import Configuration as Configuration
 from ._driver import Tally as Tally
 from ._folder import SweepFolder as SweepFolder
+from ._pace import Pace as Pace
 from ._request import Request as Request
 from ._status import Status as Status
 from ._status import status as status

@@ -154,8 +154,8 @@ class Driver:
         held = found.state in ("running", "interrupted") and found.owner == news.owner
         if held and self._deaths[news.trial] >= DEATHS:
             message = (
-                f"its process died {DEATHS} times ({news.message}); if memory ran out, lower `width` or samples, or run "
-                "with fewer --workers; then --retry-failed."
+                f"its process died {DEATHS} times ({news.message}); if memory ran out, lower `width` or samples, or "
+                "run with fewer --workers; then --retry-failed."
             )
             self.folder.mark_failed(found, message)
             self._losses[news.trial] = float("inf")

@@ -7,10 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMEXPR_NUM_THREADS": "1",
-    "NPROC": "1",  # what XLA takes for the number of cores
-}  # fmt: skip
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")  # NPROC: XLA's number of cores
 ONE_EIGEN_THREAD = "--xla_cpu_multi_thread_eigen=false"
 
 
@@ -48,12 +45,14 @@ class Engine(abc.ABC):
         """Let trials in hand keep a checkpoint, for so many seconds at most, then end all processes."""
 
 
-def environment(**more: str) -> dict[str, str]:
-    """Variables of a worker: one thread each, and this very package."""
+def environment(threads: int = 1) -> dict[str, str]:
+    """Variables of a worker: so many threads, no more GPU memory than it uses, and this very package."""
     root = str(Path(__file__).parents[2])
     paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    flags = f"{os.environ.get('XLA_FLAGS', '')} {ONE_EIGEN_THREAD}".strip()
-    return {**ONE_THREAD, "XLA_FLAGS": flags, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), **more}
+    flags = os.environ.get("XLA_FLAGS", "") + (f" {ONE_EIGEN_THREAD}" if threads == 1 else "")
+    preallocate = os.environ.get("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    more = {"XLA_FLAGS": flags.strip(), "XLA_PYTHON_CLIENT_PREALLOCATE": preallocate}
+    return {**dict.fromkeys(THREADS, str(threads)), **more, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 
 def cores() -> int:

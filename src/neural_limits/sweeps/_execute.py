@@ -213,4 +213,3 @@ def _heart(claim: Claim) -> Iterator[Callable[[str], None]]:
     finally:
         done.set()
         thread.join()
-

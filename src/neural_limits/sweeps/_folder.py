@@ -174,4 +174,3 @@ class SweepFolder:
 def is_result(state: str) -> bool:
     """Whether a trial of this state is finished."""
     return state in RESULTS
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import zlib
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -33,10 +34,8 @@ def lives(owner: str) -> bool | None:
 def _host() -> str:
     """Of the host, since its last start; two containers are two hosts, as neither sees the other's processes."""
     words = [socket.gethostname(), _read("/proc/sys/kernel/random/boot_id")]
-    try:
+    with suppress(OSError):
         words.append(os.readlink("/proc/self/ns/pid"))
-    except OSError:
-        pass
     return f"{zlib.crc32(' '.join(words).encode()):08x}"
 
 

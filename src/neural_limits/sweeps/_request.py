@@ -19,7 +19,6 @@ from ._configuration import Configuration, field_names, name_of
 TABLES = ("base", "grid", "random", "halving")
 SAMPLERS = ("independent", "optuna")
 DISTRIBUTIONS = ("uniform", "log-uniform", "integers", "choice")
-OVER = ("steps", "seed")
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Request:
     @property
     def sampled(self) -> dict[str, dict[str, Any]]:
         """The fields drawn at random, and from what."""
-        return {name: value for name, value in self.random.items() if isinstance(value, Mapping)}
+        return {name: dict(value) for name, value in self.random.items() if isinstance(value, Mapping)}
 
     @property
     def is_adaptive(self) -> bool:
@@ -112,15 +111,15 @@ class Request:
         }
 
     def _check(self) -> None:
-        varied = [*self.grid, *self.sampled, *([self.halving.get("over")] if self.halving else [])]
-        for name in {*self.base, *varied} - {None}:
-            one_of("field", name, field_names())
-        if self.random:
-            self._check_random()
+        varied = [*self.grid, *self.sampled, *([str(self.halving.get("over"))] if self.halving else [])]
         if self.halving:
             from ._halving import check_halving
 
             check_halving(self.halving)
+        for name in (*self.base, *varied):
+            one_of("field", name, field_names())
+        if self.random:
+            self._check_random()
         twice = {name for name in varied if varied.count(name) > 1}
         if twice:
             raise ValueError(f"`{min(twice)}` must stand in one of [grid], [random] and [halving].")
