@@ -1,6 +1,9 @@
 from ._configuration import Configuration as Configuration
 from ._driver import Tally as Tally
 from ._folder import SweepFolder as SweepFolder
+from ._optima import best_rate as best_rate
+from ._optima import rate_slope as rate_slope
+from ._optima import slope as slope
 from ._pace import Pace as Pace
 from ._request import Request as Request
 from ._status import Status as Status

@@ -6,7 +6,8 @@ import hashlib
 import json
 import types
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
@@ -90,7 +91,7 @@ class Configuration:
         >>> Configuration.of({"lr": 1, "classes": [0, 1], "task": "digits"}).classes
         (0, 1)
         """
-        kinds = get_type_hints(cls)
+        kinds = _kinds(cls)
         return cls(**{one_of("field", name, kinds): _value(name, value, kinds[name]) for name, value in values.items()})
 
     def filled(self) -> Self:
@@ -108,7 +109,7 @@ class Configuration:
 
     def canonical(self) -> dict[str, Any]:
         """All fields that a run's numbers depend on, defaults filled in, in plain types."""
-        plain = asdict(self.filled())
+        plain = dict(vars(self.filled()))
         plain |= {"record": self.record or ()}  # unless asked for, a trial computes none
         return {k: list(v) if isinstance(v, tuple) else v for k, v in sorted(plain.items()) if k not in PLACES}
 
@@ -132,6 +133,12 @@ def name_of(canonical: Mapping[str, Any]) -> str:
 def field_names() -> tuple[str, ...]:
     """All fields of a configuration."""
     return tuple(field.name for field in fields(Configuration))
+
+
+@cache
+def _kinds(cls: type[Configuration]) -> dict[str, Any]:
+    """The type of each field."""
+    return get_type_hints(cls)
 
 
 def _value(name: str, value: Any, kind: Any) -> Any:

@@ -22,9 +22,8 @@ from ..runs._atomic import FULL
 from ..training import CheckpointError, checkpoint_step
 from ._configuration import Configuration
 from ._prepare import check_record, make_parts
-from ._trial import CHECKPOINT, HEARTBEAT, LOG, SUMMARY, Claim, ClaimLost, Damaged, read_configuration
+from ._trial import CHECKPOINT, CURVE, DATA, HEARTBEAT, LOG, SUMMARY, Claim, ClaimLost, Damaged, read_configuration
 
-DATA, CURVE = "data.nc", "loss.npy"
 KEPT = {LOG, SUMMARY, DATA, CURVE}
 
 

@@ -71,7 +71,7 @@ class Sweep:
     def trial(self, name: str) -> xr.Dataset:
         """Everything that one finished trial recorded, by the name in ``data.trial_name``."""
         from ..runs import read_netcdf
-        from ._execute import DATA
+        from ._trial import DATA
 
         return read_netcdf(self.folder.find(name).folder / DATA)
 

@@ -30,8 +30,8 @@ WAITING, CLAIM, FAILED = "waiting", "claim", "failed"
 RESULTS = ("completed", "diverged", "rank_exhausted")
 HEARTBEAT = 10.0  # seconds between signs of life
 STALE = 180.0  # seconds without one after which another host's claim is void; network file systems show times late
-CONFIG, SUMMARY, ERROR, CHECKPOINT, LOG, PROGRESS = (
-    "config.json", "summary.json", "error.json", "checkpoint", "log.txt", "progress",
+CONFIG, SUMMARY, ERROR, CHECKPOINT, LOG, PROGRESS, DATA, CURVE = (
+    "config.json", "summary.json", "error.json", "checkpoint", "log.txt", "progress", "data.nc", "loss.npy",
 )  # fmt: skip
 _CLAIM = re.compile(r"claim-([0-9a-f]{8}-\d+-\d+)-[0-9a-f]+")
 
