@@ -1,4 +1,4 @@
-"""Sweeps under kill -9: finished exactly once, equal to the bit; two drivers; a Ray cluster that loses a node; overhead.
+"""Sweeps under kill -9: finished exactly once, equal to the bit; two drivers; a Ray cluster that loses a node.
 
 200 trials, 20 kills of drivers and workers at random times, on each engine (--quick: 40 trials, 5 kills).
 

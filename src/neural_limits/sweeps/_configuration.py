@@ -136,7 +136,7 @@ def field_names() -> tuple[str, ...]:
 
 
 @cache
-def _kinds(cls: type[Configuration]) -> dict[str, Any]:
+def _kinds(cls: Any) -> dict[str, Any]:
     """The type of each field."""
     return get_type_hints(cls)
 

@@ -46,7 +46,7 @@ def dataset(folder: SweepFolder) -> xr.Dataset:
     if np.prod([len(labels) for labels in axes.values()], dtype=float) > SPARSE * len(rows):
         drawn, fields, axes = [*fields, *drawn], [], {}
     samples = list(dict.fromkeys(tuple(row.values[n] for n in drawn) for row in rows)) if drawn else []
-    coordinates: dict[str, Any] = {name: labels for name, labels in axes.items()}
+    coordinates: dict[str, Any] = dict(axes)
     if drawn:
         axes["trial"] = list(range(len(samples)))
         for i, name in enumerate(drawn):

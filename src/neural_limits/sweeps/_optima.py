@@ -51,7 +51,7 @@ def best_rate(data: xr.Dataset, *, rate: str = "lr", seeds: str = "seed", seed: 
 
 
 def rate_slope(data: xr.Dataset, over: str, *, rate: str = "lr", seeds: str = "seed") -> xr.Dataset:
-    """``slope`` and ``slope_error`` of log best rate in the logarithm of a size, such as the width; 0: rates transfer."""
+    """``slope`` and ``slope_error`` of log best rate in log size, such as the width; zero where rates transfer."""
     rates = np.asarray(data[rate].values, float)
 
     def statistic(samples: list[ndarray]) -> ndarray:
