@@ -91,7 +91,7 @@ class Configuration:
         >>> Configuration.of({"lr": 1, "classes": [0, 1], "task": "digits"}).classes
         (0, 1)
         """
-        kinds = _kinds(cls)
+        kinds = _kinds()
         return cls(**{one_of("field", name, kinds): _value(name, value, kinds[name]) for name, value in values.items()})
 
     def filled(self) -> Self:
@@ -136,9 +136,9 @@ def field_names() -> tuple[str, ...]:
 
 
 @cache
-def _kinds(cls: Any) -> dict[str, Any]:
+def _kinds() -> dict[str, Any]:
     """The type of each field."""
-    return get_type_hints(cls)
+    return get_type_hints(Configuration)
 
 
 def _value(name: str, value: Any, kind: Any) -> Any:

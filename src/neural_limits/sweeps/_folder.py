@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from ..runs import atomic_write, first_line, read_json, to_json
+from ..runs import atomic_write, read_json, to_json
 from . import _trial
 from ._configuration import Configuration
 from ._owner import lives
@@ -113,11 +113,9 @@ class SweepFolder:
         try:
             summary = read_json(found.folder / SUMMARY)
             float(summary["loss"]), str(summary["message"]), float(summary["seconds"])
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise Damaged(
-                f"{found.folder / SUMMARY} is damaged ({first_line(error)}); "
-                f"remove the folder {self.trials / found.name} and run the sweep again."
-            ) from None
+        except (OSError, KeyError, TypeError, ValueError):
+            remedy = f"remove the folder {self.trials / found.name} and run the sweep again"
+            raise Damaged(f"{found.folder / SUMMARY} is damaged; {remedy}.") from None
         return summary
 
     def error(self, found: Found) -> str:

@@ -73,15 +73,16 @@ def slope(values: xr.DataArray, over: str, *, seeds: str = "seed") -> xr.Dataset
 def _slopes(
     values: xr.DataArray, over: str, seeds: str, inner: Sequence[str], statistic: Callable[[list[ndarray]], ndarray]
 ) -> xr.Dataset:
+    core = [over, seeds, *inner]
+    values = _ordered(values, core)
     sizes = values[over].values.tolist()
 
     def one(cell: ndarray) -> tuple[float, float]:
         found = slope_over(sizes, list(cell), statistic)
         return found.value, found.error if cell.shape[1] > 1 else float("nan")
 
-    core = [over, seeds, *inner]
     found = xr.apply_ufunc(
-        one, _ordered(values, core), input_core_dims=[core], output_core_dims=[[], []], vectorize=True,
+        one, values, input_core_dims=[core], output_core_dims=[[], []], vectorize=True,
         output_dtypes=(float, float),
     )  # fmt: skip
     return xr.Dataset({"slope": found[0], "slope_error": found[1]})

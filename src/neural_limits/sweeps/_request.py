@@ -6,7 +6,7 @@ import itertools
 import math
 import tomllib
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -153,19 +153,15 @@ def grid_values(name: str, values: Any) -> list[Any]:
     if isinstance(values, Mapping):
         if {*values} - {"from", "to", "count", "scale"} or not {"from", "to", "count"} <= {*values}:
             raise ValueError(f"`{name}` must be a list or {{from, to, count, scale}}; got {dict(values)!r}.")
-        low, high, count = values["from"], values["to"], positive_int("count", values["count"])
-        if one_of("scale", values.get("scale", "linear"), ("log", "linear")) == "log":
-            low, high = positive_float("from", low), positive_float("to", high)
-        steps = np.geomspace if values.get("scale") == "log" else np.linspace
-        found = [float(f"{x:.12g}") for x in steps(low, high, count)]
-        return [int(x) for x in found] if all(type(x) is int for x in (low, high)) and _whole(found) else found
+        ends, count = [values["from"], values["to"]], positive_int("count", values["count"])
+        log = one_of("scale", values.get("scale", "linear"), ("log", "linear")) == "log"
+        low, high = (positive_float(side, end) if log else end for side, end in zip(("from", "to"), ends, strict=True))
+        found = [float(f"{x:.12g}") for x in (np.geomspace if log else np.linspace)(low, high, count)]
+        whole = all(type(end) is int for end in ends) and all(x == int(x) for x in found)
+        return [int(x) for x in found] if whole else found
     if not isinstance(values, list | tuple | range | np.ndarray) or not len(values):
         raise ValueError(f"`{name}` in [grid] must be a list with at least one value; got {values!r}.")
     return [value.item() if isinstance(value, np.generic) else value for value in values]
-
-
-def _whole(values: Sequence[float]) -> bool:
-    return all(x == int(x) for x in values)
 
 
 def draw(spec: Mapping[str, Any], rng: np.random.Generator) -> Any:

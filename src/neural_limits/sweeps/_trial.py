@@ -86,8 +86,8 @@ def read_configuration(folder: Path) -> Configuration:
     remedy = f"remove the folder {folder} and run the sweep again"
     try:
         configuration = Configuration.of(read_json(folder / CONFIG))
-    except (OSError, ValueError, TypeError) as error:
-        raise Damaged(f"{folder / CONFIG} is damaged ({error}); {remedy}.") from None
+    except (OSError, ValueError, TypeError):
+        raise Damaged(f"{folder / CONFIG} is damaged; {remedy}.") from None
     if name_of(configuration.canonical()) != folder.name:
         raise Damaged(f"{folder / CONFIG} is not what the folder is named by; {remedy}.")
     return configuration
