@@ -45,9 +45,9 @@ class Pretended(Engine):
             claim.folder.rename(claim.trial / f"claim-{DEAD}-{count:08x}")
             self._news.append(News(slot, trial, None, DEAD, "signal SIGKILL"))
             return
-        if what == "blocked":
-            claim.give("waiting")
-            self._news.append(News(slot, trial, Ended(trial, "failed", "blocked", "make it writable").plain()))
+        if what in ("blocked", "full"):
+            claim.give("waiting" if what == "blocked" else "failed-ENOSPC")
+            self._news.append(News(slot, trial, Ended(trial, "failed", what, "make it writable").plain()))
             return
         try:
             loss = self.folder.configuration(trial).lr
@@ -129,6 +129,17 @@ def test_blocked_trials_are_told_and_left(tmp_path: Path) -> None:
     driver, _ = drive(folder, script=lambda name, count: "blocked")
     assert len(driver.tally.failed) == 6
     assert set(driver.tally.failed.values()) == {"make it writable"}
+
+
+def test_a_disk_that_stays_full_ends_the_sweep(tmp_path: Path) -> None:
+    folder = made(tmp_path)
+    with pytest.raises(OSError, match="is full; free some"):
+        drive(folder, script=lambda name, count: "full")
+    assert status(folder).counts["failed"] >= module.FULL
+    assert "ENOSPC" in status(folder).failures[0][1]
+    retry(folder, folder.scan())
+    drive(folder)
+    assert status(folder).finished == 6
 
 
 def test_it_waits_for_trials_that_others_have_in_hand(tmp_path: Path) -> None:

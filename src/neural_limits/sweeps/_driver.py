@@ -15,6 +15,7 @@ from ._queue import Queue
 from ._trial import Damaged
 
 DEATHS = 5  # times that a trial may take its process down with it in one run
+FULL = 5  # trials in a row that may find the disk full
 POLL = 0.5  # seconds between looks at the engine
 RESCAN = 15.0  # seconds between looks at the whole folder
 WAIT = 2.0  # the same, while only others work
@@ -46,6 +47,7 @@ class Driver:
         self._others = 0  # trials that other drivers have in hand
         self._left_alone: set[str] = set()  # those that cannot be taken: not tried again in this run
         self._looked = 0.0
+        self._full = 0  # trials in a row that found the disk full
 
     def run(self, observe: Callable[[], None]) -> Tally:
         """Until every trial asked for has ended; ``observe`` is called now and then."""
@@ -132,6 +134,7 @@ class Driver:
             self._died(news)
             return
         what, message = news.ended["what"], str(news.ended["message"])
+        self._full = self._full + 1 if news.ended["status"] == "full" else 0
         if what == "finished":
             self.tally.finished += 1
             self._losses[news.trial] = float(news.ended["loss"])
@@ -140,6 +143,8 @@ class Driver:
                 self._left_alone.add(news.trial)
             self._losses[news.trial] = float("inf")
             self._failed(news.trial, message)
+        if self._full >= FULL:
+            raise OSError(f"the disk of {self.folder.path} is full; free some, then run again with --retry-failed.")
         if self._adaptive and what in ("finished", "failed"):
             self._plan_more()
 

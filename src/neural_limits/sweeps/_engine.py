@@ -9,6 +9,11 @@ from typing import Any, NamedTuple
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")  # NPROC: XLA's number of cores
 ONE_EIGEN_THREAD = "--xla_cpu_multi_thread_eigen=false"
+STARTS = 3  # workers in a row that may die before they are ready
+
+
+class WorkerFailed(OSError):
+    """Workers cannot be started; one line with the last of their words."""
 
 
 class News(NamedTuple):

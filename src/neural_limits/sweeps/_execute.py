@@ -175,7 +175,7 @@ def _give_up(claim: Claim, error: Exception) -> Ended:
         return Ended(claim.trial.name, "lost")
     except OSError as other:
         return Ended(claim.trial.name, "failed", "blocked", _with_remedy(other, claim.trial))
-    return Ended(claim.trial.name, "failed", "failed", message)
+    return Ended(claim.trial.name, "failed", "full" if code == "ENOSPC" else "failed", message)
 
 
 def _with_remedy(error: OSError, folder: Path) -> str:

@@ -14,15 +14,10 @@ from pathlib import Path
 from typing import IO
 
 from .._checks import positive_int
-from ._engine import Engine, News, cores, environment
+from ._engine import STARTS, Engine, News, WorkerFailed, cores, environment
 from ._folder import WORKERS
 
-STARTS = 3  # workers in a row that may die before they are ready
 START = "from neural_limits.sweeps._worker import main; main()"
-
-
-class WorkerFailed(OSError):
-    """Workers cannot be started; one line with the last of their words."""
 
 
 class _Process:

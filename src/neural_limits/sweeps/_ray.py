@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._engine import Engine, News, environment
+from ..runs import first_line
+from ._engine import STARTS, Engine, News, WorkerFailed, cores, environment
 from ._folder import SweepFolder
 from ._owner import this_owner
 
@@ -76,7 +77,8 @@ class RayEngine(Engine):
         )  # fmt: skip
         self._slots: dict[str, _Slot] = {}
         self._waiting: dict[Any, str] = {}  # what was asked, of which slot
-        self._started, self._sized = 0, 0.0
+        self._started = self._failed_starts = 0
+        self._sized = 0.0
         self._resize()
 
     def idle(self) -> list[str]:
@@ -93,6 +95,9 @@ class RayEngine(Engine):
     def news(self, timeout: float) -> list[News]:
         if time.monotonic() - self._sized > RESIZE:
             self._resize()
+        if not self._waiting:
+            time.sleep(timeout)
+            return []
         done, _ = self.ray.wait([*self._waiting], num_returns=1, timeout=timeout)
         if done:  # what else has come in meanwhile
             done, _ = self.ray.wait([*self._waiting], num_returns=len(self._waiting), timeout=0)
@@ -121,8 +126,6 @@ class RayEngine(Engine):
         if options.address is not None:
             self.ray.init(address=options.address, log_to_driver=False)
             return
-        from ._engine import cores
-
         count = cores() if options.workers is None else round(options.workers * options.cpus)
         self.ray.init(address="local", num_cpus=count, log_to_driver=False, include_dashboard=False)
 
@@ -133,8 +136,12 @@ class RayEngine(Engine):
             value = self.ray.get(answer)
         except self.ray.exceptions.RayActorError as error:
             del self._slots[name]
+            message = first_line(error)
+            self._failed_starts = 0 if slot.owner else self._failed_starts + 1
+            if self._failed_starts > STARTS * max(1, len(self._slots)):
+                raise WorkerFailed(f"actors end before they are ready ({message}); see Ray's logs.") from None
             self._resize()
-            return [News(name, slot.trial, None, slot.owner, str(error).splitlines()[0])]
+            return [News(name, slot.trial, None, slot.owner, message)]
         except self.ray.exceptions.RayTaskError as error:
             cause = error.cause if isinstance(error.cause, Exception) else error
             raise cause from None

@@ -123,6 +123,10 @@ def run(
     folder: SweepFolder, options: Options, tell: Callable[[str], None], observe: Callable[[], None] = lambda: None
 ) -> Tally:
     """Run what a folder was asked for; what this driver did. ``tell`` gets a line on each thing that went wrong."""
+    try:
+        folder.now()
+    except OSError as error:
+        raise OSError(f"{folder.path} cannot be written to ({error.strerror}); make it writable, or copy it.") from None
     folder.sweep_up()
     mark_damaged(folder, tell)
     if options.retry_failed:
