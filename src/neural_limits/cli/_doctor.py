@@ -17,11 +17,6 @@ EXTRAS = {
     "torch": "PyTorch models", "ray": "sweeps over many machines", "optuna": "a sampler of sweeps",
     "plotly": "interactive figures",
 }  # fmt: skip
-    "torch": "PyTorch models",
-    "ray": "sweeps over many machines",
-    "optuna": "a sampler of sweeps",
-    "plotly": "interactive figures",
-}
 EXTRA_NAMES = {"torch": "torch", "ray": "ray", "optuna": "optuna", "plotly": "report"}
 
 
