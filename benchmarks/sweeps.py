@@ -39,15 +39,15 @@ def grid(place: Path, base: dict[str, Any], varied: dict[str, list[Any]]) -> str
     return str(place / "grid.toml")
 
 
-def undisturbed(place: Path) -> Path:
+def undisturbed(place: Path, name: str = "undisturbed", base: Any = SMALL, varied: Any = GRID) -> Path:
     """The reference, made once."""
-    out = place / "undisturbed"
+    out = place / name
     if not out.exists():
-        words = [grid(place, SMALL, GRID), "--workers", "2", "--checkpoint-every", str(EVERY)]
+        words = [grid(place, base, varied), "--workers", "2", "--checkpoint-every", str(EVERY)]
         began = time.perf_counter()
         if start(out, *words).wait() != 0:
             raise RuntimeError(out.with_suffix(".log").read_text()[-2000:])
-        print(f"undisturbed: {time.perf_counter() - began:.0f} s")
+        print(f"{name}: {time.perf_counter() - began:.0f} s")
     return out
 
 
@@ -97,14 +97,16 @@ def nodes(place: Path) -> list[str]:
     """Three nodes, one of them killed half way."""
     from ray.cluster_utils import Cluster
 
-    reference, out = undisturbed(place), place / "nodes"
+    base, varied = SMALL | {"steps": 6 * STEPS}, {"lr": GRID["lr"], "seed": [*range(TRIALS // 16)]}
+    count = 4 * (TRIALS // 16)
+    reference, out = undisturbed(place, "longer", base, varied), place / "nodes"
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     added = [cluster.add_node(num_cpus=1) for _ in range(2)]
     try:
-        words = [grid(place, SMALL, GRID), "--engine", "ray", "--address", cluster.address]
+        words = [grid(place, base, varied), "--engine", "ray", "--address", cluster.address]
         began = time.perf_counter()
         driver = start(out, *words, "--checkpoint-every", str(EVERY))
-        while not (out / "sweep.json").exists() or status(SweepFolder.open(out)).finished < TRIALS // 3:
+        while not (out / "sweep.json").exists() or status(SweepFolder.open(out)).finished < count // 3:
             if driver.poll() is not None:
                 raise RuntimeError(out.with_suffix(".log").read_text()[-2000:])
             time.sleep(0.2)
@@ -117,7 +119,7 @@ def nodes(place: Path) -> list[str]:
         cluster.shutdown()
     counts = audit(out, reference)
     again = counts["attempts"] - counts["trials"]
-    text = f"{at_once} trials at once before; {told(counts)}; {again} trials begun again; {took:.0f} s"
+    text = f"trials of {6 * STEPS} steps, {at_once} at once before; {told(counts)}; {again} trials begun again; {took:.0f} s"
     return [row("Ray, three nodes, one killed", text)]
 
 
@@ -193,16 +195,15 @@ PARTS: dict[str, Callable[[Path], list[str]]] = {
 def main() -> None:
     only = next((sys.argv[i + 1].split(",") for i, word in enumerate(sys.argv) if word == "--only"), list(PARTS))
     place = Path(tempfile.mkdtemp(prefix="sweeps-"))
+    title = [f"{TRIALS} trials of {STEPS} steps, a checkpoint every {EVERY}; {machine()}.", "", "| | |", "|-|-|"]
     rows = []
     for name in only:
         if name in ("kills-ray", "nodes") and find_spec("ray") is None:
             rows.append(row(name, "not run: Ray is not installed"))
             continue
         rows += PARTS[name](place)
-        print(rows[-1], flush=True)
+        write("sweeps" if only == list(PARTS) and not QUICK else "sweeps-part", [*title, *rows])
     shutil.rmtree(place, ignore_errors=True)
-    title = f"{TRIALS} trials of {STEPS} steps, a checkpoint every {EVERY}; {machine()}."
-    write("sweeps" if only == list(PARTS) and not QUICK else "sweeps-part", [title, "", "| | |", "|-|-|", *rows])
 
 
 if __name__ == "__main__":
