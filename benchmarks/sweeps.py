@@ -119,7 +119,7 @@ def nodes(place: Path) -> list[str]:
         cluster.shutdown()
     counts = audit(out, reference)
     again = counts["attempts"] - counts["trials"]
-    text = f"trials of {6 * STEPS} steps, {at_once} at once before; {told(counts)}; {again} trials begun again; {took:.0f} s"
+    text = f"trials of {6 * STEPS} steps, {at_once} at once before; {told(counts)}; {again} begun again; {took:.0f} s"
     return [row("Ray, three nodes, one killed", text)]
 
 
