@@ -1,20 +1,25 @@
 """`neural-limits sweep`, with real workers: run, status, new points, retry; and what is refused."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import neural_limits as nl
 from neural_limits.cli import main
-from neural_limits.sweeps import SweepFolder, status
+from neural_limits.cli._live import live_status
+from neural_limits.sweeps import Status, SweepFolder, status
+from neural_limits.sweeps._status import Running
 
 BASE = ["--set", "width=16", "--set", "hidden=1", "--set", "weights=dense", "--set", "steps=4", "--workers", "1"]
 
@@ -51,6 +56,21 @@ def test_status_says_what_failed_and_why(finished: Path, capsys: pytest.CaptureF
     assert main(["sweep", "status", str(finished), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["total"], found["finished"], found["counts"]["failed"]) == (5, 3, 2)
+
+
+def test_the_live_table_shows_what_is_in_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = SweepFolder.create(tmp_path / "sweep")
+    counts = dict(status(folder).counts) | {"completed": 5, "waiting": 4, "running": 1}
+    now = Status(counts, 2.0, 150.0, (Running("0badcafe", "host-12-1", 30, 100, 0.25),), ())
+    monkeypatch.setattr("neural_limits.sweeps.status", lambda folder: now)
+    screen = io.StringIO()
+    monkeypatch.setattr("rich.console.Console", partial(Console, file=screen, force_terminal=True, width=100))
+    with live_status(folder) as (observe, tell):
+        observe()
+        tell("a worker died")
+    shown = screen.getvalue()
+    for word in ("5 completed", "4 waiting", "2 a minute", "2 min remaining", "0badcafe", "30 of 100", "0.25"):
+        assert word in shown
 
 
 @pytest.mark.parametrize(
