@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -35,21 +36,24 @@ def owners(folder: SweepFolder) -> list[int]:
 
 
 def disturb(out: Path, words: Sequence[str], kills: int, seed: int, pause: tuple[float, float]) -> Counter[str]:
-    """Run a sweep and kill -9 its driver or one of its workers at random times; how often each was hit."""
+    """Run a sweep and kill -9 its driver or one of its workers at random times; how often each was hit.
+
+    ``pause``: the range of seconds between a sign that trials are in hand and the next kill.
+    """
     rng, hits = random.Random(seed), Counter[str]()
     driver = start(out, *words)
     while sum(hits.values()) < kills:
+        _until_in_hand(out, driver)
         time.sleep(rng.uniform(*pause))
         if driver.poll() is not None:
             raise RuntimeError(f"the driver ended after {sum(hits.values())} kills; make the trials longer")
-        if not (out / "sweep.json").exists():
-            continue
         victims = owners(SweepFolder.open(out))
         target = rng.choice(["driver", "worker"])
         if target == "worker":
             if not victims:
                 continue
-            os.kill(rng.choice(victims), signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(rng.choice(victims), signal.SIGKILL)
         else:
             driver.kill()
             driver.wait()
@@ -58,6 +62,12 @@ def disturb(out: Path, words: Sequence[str], kills: int, seed: int, pause: tuple
     if driver.wait(timeout=1200) != 0:
         raise RuntimeError(out.with_suffix(".log").read_text()[-2000:])
     return hits
+
+
+def _until_in_hand(out: Path, driver: subprocess.Popen[bytes]) -> None:
+    """Wait until a worker has begun a trial."""
+    while not ((out / "sweep.json").exists() and owners(SweepFolder.open(out))) and driver.poll() is None:
+        time.sleep(0.1)
 
 
 def history(log: str) -> tuple[list[int], int, int, int]:

@@ -42,7 +42,7 @@ def test_local_workers_and_drivers_may_be_killed(tmp_path: Path, words: list[str
     from _sweep_checks import disturb, start
 
     assert start(tmp_path / "whole", *words, "--workers", "2").wait() == 0
-    hits = disturb(tmp_path / "killed", [*words, "--workers", "2"], 4, 0, (2.0, 5.0))
+    hits = disturb(tmp_path / "killed", [*words, "--workers", "2"], 4, 0, (0.0, 4.0))
     assert sum(hits.values()) == 4
     checks(tmp_path / "killed", tmp_path / "whole")
     drivers = [start(tmp_path / "two", *words, "--workers", "1") for _ in range(2)]
