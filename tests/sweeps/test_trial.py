@@ -106,7 +106,7 @@ def test_a_finished_trial_is_not_taken(folder: Path) -> None:
 
 def test_damaged_folders_are_one_line(folder: Path) -> None:
     (folder / "config.json").write_text("{")
-    with pytest.raises(Damaged, match=r"is damaged .* remove the folder"):
+    with pytest.raises(Damaged, match=r"is damaged; remove the folder"):
         read_configuration(folder)
     (folder / "config.json").write_text('{"width": 9}')
     with pytest.raises(Damaged, match="not what the folder is named by"):
