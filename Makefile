@@ -49,6 +49,7 @@ bench: $(VENV)/.test  ## benchmarks/, all or with ARGS=--quick
 	$(BIN)/python benchmarks/diagnosis.py $(ARGS)
 	$(BIN)/python benchmarks/laws.py $(ARGS)
 	$(BIN)/python benchmarks/monitor.py $(ARGS)
+	$(BIN)/python benchmarks/sweeps.py $(ARGS)
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html

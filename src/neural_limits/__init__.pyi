@@ -8,6 +8,7 @@ from . import limits as limits
 from . import networks as networks
 from . import parametrizations as parametrizations
 from . import spectra as spectra
+from . import sweeps as sweeps
 from . import tasks as tasks
 from . import training as training
 from . import weights as weights
@@ -24,6 +25,8 @@ from .parametrizations import NTK as NTK
 from .parametrizations import DepthMuP as DepthMuP
 from .parametrizations import MuP as MuP
 from .parametrizations import Standard as Standard
+from .sweeps import open_sweep as open_sweep
+from .sweeps import sweep as sweep
 from .tasks import Task as Task
 from .training import SGD as SGD
 from .training import Adam as Adam

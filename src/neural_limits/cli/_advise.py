@@ -98,10 +98,10 @@ class Advise:
         from .. import MLP, SGD, advise_learning_rate
         from .._checks import positive_int
         from ..advice import check_widths
-        from ._prepare import PARAMETRIZATIONS, make_task
-        from ._simulate import Simulate
+        from ..sweeps import Configuration
+        from ..sweeps._prepare import PARAMETRIZATIONS, make_task
 
-        asked = Simulate(task=self.task, classes=self.classes, samples=self.samples, data_folder=self.data_folder)
+        asked = Configuration(task=self.task, classes=self.classes, samples=self.samples, data_folder=self.data_folder)
         network, task = MLP(self.hidden, self.activation), make_task(asked)
         parametrization = PARAMETRIZATIONS[self.parametrization](self.gamma, self.sigma_w)
         optimizer, seeds = SGD(1.0, self.momentum), range(positive_int("seeds", self.seeds))

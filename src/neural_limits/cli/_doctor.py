@@ -13,8 +13,11 @@ PACKAGES = (
     "neural-limits", "jax", "jaxlib", "equinox", "numpy", "scipy", "xarray", "h5netcdf", "h5py", "matplotlib",
     "scikit-learn", "tyro", "rich",
 )  # fmt: skip
-EXTRAS = {"torch": "PyTorch models", "ray": "sweeps over many machines", "plotly": "interactive figures"}
-EXTRA_NAMES = {"torch": "torch", "ray": "ray", "plotly": "report"}
+EXTRAS = {
+    "torch": "PyTorch models", "ray": "sweeps over many machines", "optuna": "a sampler of sweeps",
+    "plotly": "interactive figures",
+}  # fmt: skip
+EXTRA_NAMES = {"torch": "torch", "ray": "ray", "optuna": "optuna", "plotly": "report"}
 
 
 @dataclass(frozen=True)

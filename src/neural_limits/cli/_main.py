@@ -17,6 +17,7 @@ from ._errors import DONE, FAILED, USAGE, report_error
 from ._experiment import Experiment, Experiments
 from ._report import Report
 from ._simulate import Simulate
+from ._sweep import Sweep
 
 Command = (
     Annotated[Simulate, tyro.conf.subcommand("simulate")]
@@ -24,6 +25,7 @@ Command = (
     | Annotated[Audit, tyro.conf.subcommand("audit")]
     | Annotated[Experiments, tyro.conf.subcommand("experiments")]
     | Annotated[Experiment, tyro.conf.subcommand("experiment")]
+    | Annotated[Sweep, tyro.conf.subcommand("sweep", description="Grids of trials, resumable.")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )

@@ -1,26 +1,22 @@
-"""From options to the objects of a run; everything that can be refused is refused here."""
+"""From options to the objects of a run and of the dense one beside it; what can be refused is refused here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from .. import MLP, NTK, SGD, Adam, MuP, Standard, Task, tasks
-from .._checks import one_of, positive_float, positive_int
+from .. import SGD, Adam, Task
+from .._checks import positive_int
+from ..networks import Network
 from ..parametrizations import Parametrization
-from ..weights import check_tolerance
+from ..sweeps._prepare import check_record, make_network, make_parts
 from ._machine import memory
 from ._simulate import Simulate
 
 DENSE_WIDTH = 1024
 LARGEST_SPECTRUM = 4096  # all singular values of a larger matrix take minutes each
 RECORDS = 12
-IMAGES = 20  # training samples of an image task unless told
-PARAMETRIZATIONS: dict[str, Callable[[float, float], Parametrization]] = {"mup": MuP, "ntk": NTK, "standard": Standard}
 
 
 @dataclass(frozen=True)
@@ -29,7 +25,7 @@ class Prepared:
 
     options: Simulate
     task: Task
-    network: MLP
+    network: Network
     parametrization: Parametrization
     optimizer: SGD | Adam
 
@@ -39,35 +35,25 @@ class Prepared:
         return self.options.dense_width or 0
 
 
-def _gamma(options: Simulate) -> float:
-    """The output scale; by default one at which the task's weights learn enough to show outliers."""
-    return options.gamma if options.gamma is not None else 4.0 if options.task == "toy" else 1.0
-
-
 def prepare(options: Simulate) -> Prepared:
     """Check the options and build task, network and optimizer; nothing is written.
 
     ValueError naming an option that is out of range or does not fit the others; FileNotFoundError for data
     that are not there; MemoryError where dense weights cannot fit.
     """
-    width, steps = positive_int("width", options.width), positive_int("steps", options.steps, least=0)
-    positive_int("seed", options.seed, least=0)
-    network = MLP(options.hidden, options.activation)
-    parametrization = PARAMETRIZATIONS[options.parametrization](_gamma(options), options.sigma_w)
-    optimizer = _optimizer(options)
+    width = positive_int("width", options.width)
     if options.curvature and options.optimizer == "adam":
         raise ValueError("`curvature` needs gradient descent: adam has no fixed metric; leave it out, or use sgd.")
-    if options.tolerance is not None:
-        check_tolerance(options.tolerance, np.dtype(options.dtype))
-    if options.memory is not None:
-        positive_float("memory", options.memory)
     dense_width = _dense_width(options)
-    _check_memory(options, width if options.weights == "dense" else dense_width)
-    task = make_task(options)
-    if options.batch is not None and positive_int("batch", options.batch) > task.samples:
-        raise ValueError(f"`batch` must not exceed the task's {task.samples} samples; got {options.batch}.")
-    full = replace(options, samples=task.samples, record=_record(options, steps), dense_width=dense_width)
-    return Prepared(full, task, network, parametrization, optimizer)
+    _check_memory(options, make_network(options), width if options.weights == "dense" else dense_width)
+    parts = make_parts(options)
+    record = default_record(options.steps) if options.record is None else check_record(options)
+    layers = options.filled()
+    full = replace(
+        options, samples=parts.task.samples, record=record, dense_width=dense_width, hidden=layers.hidden,
+        depth=layers.depth, block=layers.block,
+    )  # fmt: skip
+    return Prepared(full, parts.task, parts.network, parts.parametrization, parts.optimizer)
 
 
 def default_record(steps: int, count: int = RECORDS) -> tuple[int, ...]:
@@ -79,25 +65,6 @@ def default_record(steps: int, count: int = RECORDS) -> tuple[int, ...]:
     (0,)
     """
     return tuple(sorted({round(step) for step in np.geomspace(1, steps, count)})) if steps else (0,)
-
-
-def _record(options: Simulate, steps: int) -> tuple[int, ...]:
-    if options.record is None:
-        return default_record(steps)
-    record = tuple(sorted({positive_int("record", step, least=0) for step in options.record}))
-    if record[-1] > steps:
-        raise ValueError(f"`record` must not exceed `steps` = {steps}; got {record[-1]}.")
-    return record
-
-
-def _optimizer(options: Simulate) -> SGD | Adam:
-    if options.optimizer == "sgd":
-        return SGD(options.lr, options.momentum, options.weight_decay)
-    if options.momentum:
-        raise ValueError(f"`momentum` belongs to sgd; leave it out with adam; got {options.momentum!r}.")
-    if options.weights == "conditioned":
-        raise ValueError("`optimizer` adam has no exact form on conditioned weights; add --weights dense.")
-    return Adam(options.lr, weight_decay=options.weight_decay)
 
 
 def _dense_width(options: Simulate) -> int:
@@ -114,36 +81,12 @@ def _dense_width(options: Simulate) -> int:
     return min(DENSE_WIDTH, options.width)
 
 
-def _check_memory(options: Simulate, width: int) -> None:
+def _check_memory(options: Simulate, network: Network, width: int) -> None:
     """Dense weights, their start, a gradient and the optimizer's moments must fit into free memory."""
     copies = 3 + {"sgd": bool(options.momentum), "adam": 2}[options.optimizer]
-    needed = copies * options.hidden * width**2 * np.dtype(options.dtype).itemsize
+    needed = copies * network.matrices * width**2 * np.dtype(options.dtype).itemsize
     found = memory()
     if found is not None and needed > found[1]:
         raise MemoryError(
             f"dense weights of width {width} need {needed / 2**30:.3g} GiB, {found[1] / 2**30:.3g} are free"
         )
-
-
-def make_task(options: Simulate) -> Task:
-    """The task; ValueError for an option that belongs to another one."""
-    images, files = options.task != "toy", options.task in ("fashion-mnist", "cifar10")
-    _only("classes", options.classes, images, "the image tasks")
-    for name in ("inputs", "outputs"):
-        _only(name, getattr(options, name), not images, "toy")
-    _only("data_folder", options.data_folder, files, "fashion-mnist and cifar10")
-    if not images:
-        given = {name: getattr(options, name) for name in ("samples", "inputs", "outputs")}
-        return tasks.toy(**{name: value for name, value in given.items() if value is not None})
-    samples = IMAGES if options.samples is None else options.samples
-    if options.task == "digits":
-        return tasks.digits(options.classes, samples)
-    one_of("task", options.task, ("fashion-mnist", "cifar10"))
-    read = tasks.fashion_mnist if options.task == "fashion-mnist" else tasks.cifar10
-    folder: Path | None = options.data_folder
-    return read(options.classes, samples, folder=folder, test_samples=1)  # test data are not used here
-
-
-def _only(name: str, value: Any, belongs: bool, owner: str) -> None:
-    if value is not None and not belongs:
-        raise ValueError(f"`{name}` belongs to {owner}; leave it out with this task; got {value!r}.")

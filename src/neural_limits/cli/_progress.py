@@ -28,7 +28,7 @@ def training_progress(title: str, steps: int) -> Iterator[Callable[[int, int, fl
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=steps, note="compiling")
-        plain = _every(PLAIN_SECONDS)
+        plain = at_most_every(PLAIN_SECONDS)
 
         def report(step: int, steps: int, loss: float) -> None:
             reached[:] = step, steps
@@ -52,7 +52,7 @@ def working(title: str, every: float = 0.0) -> Iterator[Callable[[str], None]]:
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task(title, total=None)
-        due = _every(every)
+        due = at_most_every(every)
 
         def tell(what: str) -> None:
             bar.update(task, description=f"{title}: {what}")
@@ -62,7 +62,7 @@ def working(title: str, every: float = 0.0) -> Iterator[Callable[[str], None]]:
         yield tell
 
 
-def _every(seconds: float) -> Callable[[], bool]:
+def at_most_every(seconds: float) -> Callable[[], bool]:
     """A function that is true at most once in so many seconds."""
     last = time.monotonic()
 

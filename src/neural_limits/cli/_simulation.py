@@ -60,7 +60,7 @@ def _main_run(plan: Prepared, folder: RunFolder) -> tuple[xr.Dataset, str, str]:
     memory = {"held_bytes": _bytes(run)}
     if options.weights == "conditioned":
         itemsize = np.dtype(options.dtype).itemsize
-        memory["same_width_bytes"] = options.hidden * options.width**2 * itemsize
+        memory["same_width_bytes"] = plan.network.matrices * options.width**2 * itemsize
     folder.update(timing=dict(run.timing), memory=memory)
     return data, run.status, run.message
 

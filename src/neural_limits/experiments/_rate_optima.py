@@ -54,9 +54,19 @@ def best_rates(losses: ndarray, rates: Sequence[float]) -> ndarray:
         if len(near) < 3 or not np.all(np.isfinite(near) & (near > 0)):  # at an end, beside a diverged one, or zero
             found.append(np.log2(rates[i]))
             continue
-        left, middle, right = np.log(near)
-        found.append(np.log2(rates[i]) + OCTAVES / 2 * (left - right) / (left - 2 * middle + right))
+        found.append(vertex(np.log2(rates[i - 1 : i + 2]), np.log(near)))
     return np.array(found)
+
+
+def vertex(x: ndarray, y: ndarray) -> float:
+    """Where the parabola through three points with the middle one lowest is lowest.
+
+    >>> vertex(np.array([0.0, 1.0, 3.0]), np.array([1.0, 0.0, 4.0]))
+    1.0
+    """
+    down, up = (y[1] - y[0]) / (x[1] - x[0]), (y[2] - y[1]) / (x[2] - x[1])
+    bend = (up - down) / (x[2] - x[0])
+    return float((x[0] + x[1]) / 2 - down / (2 * bend)) if bend > 0 else float(x[1])
 
 
 def at_ends(optima: Sequence[ndarray], sizes: Sequence[int], rates: Sequence[float]) -> list[int]:

@@ -1,5 +1,7 @@
 """Losses, optimizers and the training loop, the same for both forms of weights."""
 
+from ._checkpoint import CheckpointError as CheckpointError
+from ._checkpoint import checkpoint_step as checkpoint_step
 from ._losses import loss_named as loss_named
 from ._optimizers import SGD as SGD
 from ._optimizers import Adam as Adam

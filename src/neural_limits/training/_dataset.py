@@ -67,21 +67,21 @@ def accuracy(outputs: ndarray, task: Task, order: Any = None) -> ndarray:
 
 def spectra_dataset(records: Records, layers: int) -> xr.Dataset:
     """singular_value, overlaps (record, layer, mode), padded with NaN; edge and threshold at each record."""
-    taken = len(records.found)
-    modes = max([o.count for found in records.found for o in found], default=0)
+    taken = len(records.taken)
+    modes = max([len(o.values) for found in records.taken for o in found], default=0)
     values, left, right = (np.full((taken, layers, modes), np.nan) for _ in range(3))
-    edge, threshold = np.full((taken, layers), np.nan), np.full((taken, layers), np.nan)
-    for r, (found, overlaps) in enumerate(zip(records.found, records.overlaps, strict=True)):
-        for l, (o, (ul, ur)) in enumerate(zip(found, overlaps, strict=True)):
-            values[r, l, : o.count], left[r, l, : o.count], right[r, l, : o.count] = o.values, ul, ur
-            edge[r, l], threshold[r, l] = o.edge, o.threshold
+    edge, threshold, below = (np.full((taken, layers), np.nan) for _ in range(3))
+    for r, found in enumerate(records.taken):
+        for l, o in enumerate(found):
+            k = len(o.values)
+            values[r, l, :k], left[r, l, :k], right[r, l, :k] = o.values, o.left, o.right
+            edge[r, l], threshold[r, l], below[r, l] = o.edge, o.threshold, o.edge_eigenvalue
     dims = ("record", "layer", "mode")
     data = xr.Dataset(coords={"record": np.array(records.stops[:taken], int), "layer": np.arange(layers)})
     data["singular_value"] = (dims, values, attributes("singular_value"))
     data["overlap_left"] = (dims, left, attributes("overlap_left"))
     data["overlap_right"] = (dims, right, attributes("overlap_right"))
     data["record_edge"] = (dims[:2], edge, attributes("edge"))
-    eigenvalues = np.array(records.edge_eigenvalues, float).reshape(taken, layers)
-    data["edge_eigenvalue"] = (dims[:2], eigenvalues, attributes("edge_eigenvalue"))
+    data["edge_eigenvalue"] = (dims[:2], below, attributes("edge_eigenvalue"))
     data["threshold"] = (dims[:2], threshold, attributes("threshold"))
     return data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +19,17 @@ from ..weights import ConditionedMatrix, DenseMatrix, WeightMatrix, matrices
 Watch = Callable[[int, Parameters], None]
 
 
+class Found(NamedTuple):
+    """The outliers of one weight at one record, and what they are measured against."""
+
+    values: ndarray
+    left: ndarray  # squared overlaps with the learned part's singular vectors
+    right: ndarray
+    edge: float
+    threshold: float
+    edge_eigenvalue: float
+
+
 class Records:
     """Takes the outliers of every hidden weight when asked, and keeps the time it took.
 
@@ -27,9 +39,7 @@ class Records:
 
     def __init__(self, parameters: Parameters, stops: Sequence[int]) -> None:
         self.stops = tuple(stops)
-        self.edge_eigenvalues: list[list[float]] = []
-        self.found: list[list[Outliers]] = []
-        self.overlaps: list[list[tuple[ndarray, ndarray]]] = []
+        self.taken: list[list[Found]] = []  # record by record, layer by layer
         self.seconds = 0.0
         dense = [w for w in matrices(parameters.hidden) if isinstance(w, DenseMatrix)] if self.stops else []
         self._start = [(np.array(w.value), float(w.std)) for w in dense]
@@ -38,13 +48,13 @@ class Records:
         """Outliers and overlaps of all hidden weights now; ``step`` must be the next of the stops."""
         begun = time.perf_counter()
         weights = matrices(parameters.hidden)
-        found = [outliers(w) for w in weights]  # type: ignore[arg-type]
-        self.found.append(found)
-        self.edge_eigenvalues.append(
-            [edge_eigenvalue(w) if isinstance(w, ConditionedMatrix) else float("nan") for w in weights]
-        )
-        self.overlaps.append([self._overlaps(l, w, o) for l, (w, o) in enumerate(zip(weights, found, strict=True))])
+        self.taken.append([self._found(l, w) for l, w in enumerate(weights)])
         self.seconds += time.perf_counter() - begun
+
+    def _found(self, layer: int, weight: WeightMatrix) -> Found:
+        found = outliers(weight)  # type: ignore[arg-type]
+        below = edge_eigenvalue(weight) if isinstance(weight, ConditionedMatrix) else float("nan")
+        return Found(found.values, *self._overlaps(layer, weight, found), found.edge, found.threshold, below)
 
     def _overlaps(self, layer: int, weight: WeightMatrix, found: Outliers) -> tuple[ndarray, ndarray]:
         if found.count == 0:

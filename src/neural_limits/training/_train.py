@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
-import numpy as np
 import xarray as xr
 from jax.sharding import Mesh
 
@@ -19,19 +17,16 @@ from ..networks import Network, Parameters
 from ..parametrizations import Parametrization
 from ..tasks import Task
 from ..weights import Weights, shard_particles, with_bases
+from ._checkpoint import Checkpoint, fingerprint
 from ._dataset import dataset, ensemble_dataset
-from ._loop import Plan, Progress, Setting, State, advance, grow, observe
-from ._memory import memory_message
 from ._optimizers import Optimizer
 from ._record import Records, Watch
 from ._run import Run
 from ._setup import check_steps, prepare
+from ._steps import Report, Saving, run_steps
 
 TOLERANCE = 1e-2  # chosen from benchmarks/touched_rank.py
 DENSE_IS_CHEAPER = 0.5  # touched rank over width from which a dense matrix is faster (benchmarks/touched_rank.py)
-REPORT_SECONDS = 0.5  # between calls of `progress`
-
-Report = Callable[[int, int, float], None]
 
 
 def train(
@@ -54,6 +49,8 @@ def train(
     watch: Watch | None = None,
     watch_steps: Sequence[int] | None = None,
     backward: str = "reused",
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int | None = None,
 ) -> Run:
     """Train a network of the given width and record its loss, outputs and weight outliers.
 
@@ -68,9 +65,13 @@ def train(
     backpropagation initial weights of its own, with the same updates added to both (without ``record``).
     Parametrization and optimizer default to ``MuP()`` and ``SGD(lr=0.1)``.
 
+    ``checkpoint`` names a file that the whole state is written to after every ``checkpoint_every`` updates (default:
+    about every 30 seconds) and when ``progress`` raises; a run that finds its file there goes on from it, equal to the
+    bit to one that was never stopped (same machine and versions). The file stays. Not with ``watch`` or ``mesh``.
+
     Returns a `Run`; divergence and a touched rank beyond memory are its status, not exceptions. ValueError
-    for arguments out of range. Warns where a dense matrix would be cheaper. Cost per step and hidden matrix:
-    O(n r P) conditioned, O(n² P) dense, with r the touched rank.
+    for arguments out of range, OSError for a checkpoint that is damaged or another run's. Warns where a dense matrix
+    would be cheaper. Cost per step and hidden matrix: O(n r P) conditioned, O(n² P) dense, with r the touched rank.
 
     >>> import neural_limits as nl
     >>> run = nl.train(nl.MLP(hidden=2), nl.tasks.toy(), nl.MuP(gamma=4.0), nl.SGD(lr=0.3), width=512, steps=3)
@@ -95,12 +96,22 @@ def train(
         if watch is not None and step in looks:
             watch(step, parameters)
 
-    halts = sorted({*stops, *looks})
+    halts = {*stops, *looks}
     state, setting = ready.state, ready.setting
+    start, save = 0, None
+    if checkpoint is None and checkpoint_every is not None:
+        raise ValueError(f"`checkpoint_every` needs `checkpoint`, the file to write; got {checkpoint_every!r} alone.")
+    if checkpoint is not None:
+        _check_no_checkpoint(watch=watch, mesh=mesh)
+        kept = Checkpoint(checkpoint, checkpoint_every, fingerprint(ready.settings, setting, seed, steps, stops))
+        state, start = kept.load(state, records) or (state, 0)
+        save = Saving(kept, records, start)
     if mesh is not None:
         state, setting = shard_particles((state, setting), mesh, width)
     started = time.perf_counter()
-    state, status, message = _steps(state, setting, ready.plan, steps, halts, take, memory, progress)
+    state, status, message = run_steps(
+        state, setting, ready.plan, steps, halts, take, memory, progress, start=start, save=save
+    )
     timing = {"seconds": time.perf_counter() - started, "record_seconds": records.seconds}
     if status == "completed":
         _warn_if_dense_is_cheaper(state.parameters.hidden)
@@ -139,7 +150,7 @@ def train_ensemble(
         network, task, parametrization, optimizer, width=width, steps=steps, weights=weights, seeds=list(seeds),
         tolerance=tolerance, batch=batch, dtype=dtype, backward=backward,
     )  # fmt: skip
-    state, status, message = _steps(
+    state, status, message = run_steps(
         ready.state, ready.setting, ready.plan, steps, (), lambda step, parameters: None, memory, None
     )
     data = ensemble_dataset(state, seeds, task, ready.setting.order, weights)
@@ -152,70 +163,11 @@ def member(parameters: Parameters, index: int) -> Parameters:
     return jax.tree.map(lambda x: x[index], parameters)
 
 
-def _steps(
-    state: State,
-    setting: Setting,
-    plan: Plan,
-    steps: int,
-    stops: Sequence[int],
-    take: Callable[[int, Parameters], None],
-    memory: float | None,
-    report: Report | None,
-) -> tuple[State, str, str]:
-    """All steps, stopping to record, to report and to grow: final state, status and message."""
-    vectors = setting.x.shape[0] if setting.order is None else setting.order.shape[-1]
-    step, chunk = 0, steps if report is None else 1
-    while True:
-        if step in stops and _finite(state.parameters):  # else the next loss says so
-            take(step, state.parameters)
-        target = min([stop for stop in (*stops, steps) if stop > step], default=step)
-        begun = time.perf_counter()
-        last = step >= steps
-        if last:
-            state, at = _observe_with_room(state, step, setting, plan, vectors)
-        else:
-            state, at = advance(state, _int(step), _int(min(target, step + chunk)), setting, plan)
-        done, step = int(at.step) - step, int(at.step)
-        if bool(np.all(at.diverged)):
-            return state, "diverged", _divergence(at)
-        if last:
-            return state, "completed", ""
-        if report is not None:
-            report(step, steps, float(at.loss))
-            chunk = _chunk(chunk, done, time.perf_counter() - begun)
-        if not at.room:
-            message = memory_message(state, vectors, memory, step)
-            if message:
-                return state, "rank_exhausted", message
-            state = grow(state, vectors)
-
-
-def _observe_with_room(state: State, step: int, setting: Setting, plan: Plan, vectors: int) -> tuple[State, Progress]:
-    if not all(bool(np.all(w.has_room(vectors))) for w in with_bases(state.parameters.hidden)):
-        state = grow(state, vectors)
-    return observe(state, _int(step), setting, plan)
-
-
-def _finite(parameters: Parameters) -> bool:
-    """Whether the squares of all weights are finite, as the records' decompositions need."""
-    return all(
-        bool(jnp.isfinite(jnp.vdot(x, x))) for x in jax.tree.leaves(eqx.filter(parameters, eqx.is_inexact_array))
-    )
-
-
-def _int(value: int) -> jax.Array:
-    return jnp.asarray(value, jnp.int32)
-
-
-def _chunk(chunk: int, done: int, seconds: float) -> int:
-    """Steps until the next report: about `REPORT_SECONDS` worth, changing by at most a factor of four."""
-    return max(1, min(4 * chunk, int(REPORT_SECONDS * done / max(seconds, 1e-3))))
-
-
-def _divergence(at: Progress) -> str:
-    loss = float(np.ravel(at.loss)[0])
-    what = f"grew to {loss:.3g}" if np.isfinite(loss) else "is not finite"
-    return f"the loss {what} at step {int(at.step) - 1}; lower `lr`, or check the scale of the data."
+def _check_no_checkpoint(**beside: Any) -> None:
+    """ValueError for what a checkpoint cannot hold."""
+    for name, value in beside.items():
+        if value is not None:
+            raise ValueError(f"`{name}` keeps what a checkpoint cannot hold; leave one of the two out; got {value!r}.")
 
 
 def _warn_if_dense_is_cheaper(hidden: tuple[Weights, ...]) -> None:

@@ -1,0 +1,15 @@
+from ._configuration import Configuration as Configuration
+from ._driver import Tally as Tally
+from ._folder import SweepFolder as SweepFolder
+from ._optima import best_rate as best_rate
+from ._optima import rate_slope as rate_slope
+from ._optima import slope as slope
+from ._pace import Pace as Pace
+from ._request import Request as Request
+from ._status import Status as Status
+from ._status import status as status
+from ._sweep import Options as Options
+from ._sweep import Sweep as Sweep
+from ._sweep import open_sweep as open_sweep
+from ._sweep import run as run
+from ._sweep import sweep as sweep

@@ -1,0 +1,113 @@
+"""Optima of the learning rate and slopes over sizes, with bootstrap errors over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import xarray as xr
+from numpy import ndarray
+
+from ..experiments._rate_optima import vertex
+from ..experiments._slopes import slope_over
+
+RESAMPLES = 300
+
+Place = tuple[float, bool, bool]
+
+
+def best_rate(data: xr.Dataset, *, rate: str = "lr", seeds: str = "seed", seed: int = 0) -> xr.Dataset:
+    """The learning rate of least final loss, for every combination of the other fields.
+
+    Geometric mean of ``data.final_loss`` over seeds; a parabola in log loss over log rate through the lowest point and
+    its neighbours. ``best``; ``best_error``: its relative standard error, from resampled seeds (NaN for fewer than
+    two); ``at_border``: the lowest point is the smallest or largest rate, or stands beside a missing one, so that the
+    optimum may lie beyond; ``beside_divergence``: the next rate diverged for a seed, and ``best`` is a point of the
+    grid. A rate at which a seed diverged is none.
+
+    >>> lr, seed = [0.1, 0.2, 0.4], [0, 1]
+    >>> loss = [[2.0, 2.1], [1.0, 1.1], [2.0, 2.2]]
+    >>> data = xr.Dataset({"final_loss": (("lr", "seed"), loss)}, coords={"lr": lr, "seed": seed})
+    >>> float(best_rate(data).best.round(2)), bool(best_rate(data).at_border)
+    (0.2, False)
+    """
+    rates = np.asarray(data[rate].values, float)
+    losses = _ordered(data.final_loss, (rate, seeds))
+
+    def one(cell: ndarray) -> tuple[float, float, bool, bool]:
+        value, border, beside = _best(cell, rates)
+        rng = np.random.default_rng(seed)
+        n = cell.shape[1]
+        again = [_best(cell[:, rng.integers(0, n, n)], rates)[0] for _ in range(RESAMPLES if n > 1 else 0)]
+        error = float(np.std(again) * np.log(2)) if n > 1 else float("nan")
+        return 2.0**value, error, border, beside
+
+    names = ("best", "best_error", "at_border", "beside_divergence")
+    kinds = (float, float, bool, bool)
+    found = xr.apply_ufunc(
+        one, losses, input_core_dims=[[rate, seeds]], output_core_dims=[[]] * 4, vectorize=True, output_dtypes=kinds
+    )
+    return xr.Dataset(dict(zip(names, found, strict=True)))
+
+
+def rate_slope(data: xr.Dataset, over: str, *, rate: str = "lr", seeds: str = "seed") -> xr.Dataset:
+    """``slope`` and ``slope_error`` of log best rate in log size, such as the width; zero where rates transfer."""
+    rates = np.asarray(data[rate].values, float)
+
+    def statistic(samples: list[ndarray]) -> ndarray:
+        return np.array([2.0 ** _best(s.T, rates)[0] for s in samples])
+
+    return _slopes(data.final_loss, over, seeds, [rate], statistic)
+
+
+def slope(values: xr.DataArray, over: str, *, seeds: str = "seed") -> xr.Dataset:
+    """``slope`` and ``slope_error`` of the logarithm of the mean over seeds in the logarithm of a size.
+
+    >>> loss = xr.DataArray([[4.0, 4.0], [2.0, 2.0], [1.0, 1.0]], {"width": [1, 2, 4], "seed": [0, 1]})
+    >>> float(slope(loss, "width").slope.round(6))
+    -1.0
+    """
+    return _slopes(values, over, seeds, [], lambda samples: np.array([np.nanmean(s) for s in samples]))
+
+
+def _slopes(
+    values: xr.DataArray, over: str, seeds: str, inner: Sequence[str], statistic: Callable[[list[ndarray]], ndarray]
+) -> xr.Dataset:
+    core = [over, seeds, *inner]
+    values = _ordered(values, core)
+    sizes = values[over].values.tolist()
+
+    def one(cell: ndarray) -> tuple[float, float]:
+        found = slope_over(sizes, list(cell), statistic)
+        return found.value, found.error if cell.shape[1] > 1 else float("nan")
+
+    found = xr.apply_ufunc(
+        one, values, input_core_dims=[core], output_core_dims=[[], []], vectorize=True,
+        output_dtypes=(float, float),
+    )  # fmt: skip
+    return xr.Dataset({"slope": found[0], "slope_error": found[1]})
+
+
+def _ordered(values: xr.DataArray, core: Sequence[str]) -> xr.DataArray:
+    """With all dimensions that are asked for; a field that does not vary has length one."""
+    missing = [name for name in core if name not in values.dims]
+    if set(missing) - {"seed"}:
+        raise ValueError(f"`{missing[0]}` must be a field that varies; got {tuple(values.dims)}.")
+    return values.expand_dims(missing)
+
+
+def _best(losses: ndarray, rates: ndarray) -> Place:
+    """log2 of the best rate of a matrix (rate, seed), whether it is at the border, whether beside divergence."""
+    known = ~np.isnan(losses).all(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.where(known, np.nansum(np.log(losses), 1) / np.maximum((~np.isnan(losses)).sum(1), 1), np.nan)
+    usable = known & np.isfinite(logs)
+    if not usable.any():
+        return float("nan"), True, False
+    i = int(np.argmin(np.where(usable, logs, np.inf)))
+    x = np.log2(rates)
+    if i in (0, len(rates) - 1) or not (known[i - 1] and known[i + 1]):
+        return float(x[i]), True, bool(np.isinf(logs[min(i + 1, len(rates) - 1)]))
+    if not (usable[i - 1] and usable[i + 1]):
+        return float(x[i]), False, True
+    return vertex(x[i - 1 : i + 2], logs[i - 1 : i + 2]), False, False
