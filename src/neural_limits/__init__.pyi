@@ -27,7 +27,9 @@ from .parametrizations import Standard as Standard
 from .tasks import Task as Task
 from .training import SGD as SGD
 from .training import Adam as Adam
+from .training import Muon as Muon
 from .training import Run as Run
+from .training import Schedule as Schedule
 from .training import member as member
 from .training import train as train
 from .training import train_ensemble as train_ensemble
