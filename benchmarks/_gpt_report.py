@@ -101,9 +101,9 @@ def _section(scheme: str, title: str, curves: Curves) -> list[str]:
         *lines, "",
         f"Slope of log best rate in log width: {slopes.mean():.3f}{error}. Best rate at width {max(found)} over that "
         f"at {BASE}, seed by seed: {2 ** means[-1]:.2f}. Furthest from width {BASE}: a factor {furthest:.2f}; largest "
-        f"over smallest of all: {spread:.2f}. All within one grid step (√2) of width {BASE}'s: {held}. Without "
-        f"pairing: largest over smallest mean {2 ** np.ptp(alone):.2f}. The lowest points of all single searches lie on "
-        f"{max(points) - min(points) + 1} neighbouring points of the grid.",
+        f"over smallest of all: {spread:.2f}. All within one grid step (√2) of width {BASE}'s: {held}. "
+        f"Without pairing, largest over smallest mean: {2 ** np.ptp(alone):.2f}. The lowest points of all single "
+        f"searches lie on {max(points) - min(points) + 1} neighbouring points of the grid.",
         "",
     ]  # fmt: skip
 

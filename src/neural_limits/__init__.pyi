@@ -30,7 +30,9 @@ from .sweeps import sweep as sweep
 from .tasks import Task as Task
 from .training import SGD as SGD
 from .training import Adam as Adam
+from .training import Muon as Muon
 from .training import Run as Run
+from .training import Schedule as Schedule
 from .training import member as member
 from .training import train as train
 from .training import train_ensemble as train_ensemble

@@ -73,18 +73,34 @@ def plain_run(run: nl.Run, operators: list[np.ndarray], start: nl.Run, task: nl.
         outputs.append(f)
         if step == run.data.step.values[-1]:
             break
+        factor = 1.0 if optimizer.schedule is None else optimizer.schedule.factors(run.data.step.values[-1])[step]
         for i, (w, g, rule) in enumerate(zip(weights, found, layers, strict=True)):
-            if isinstance(optimizer, nl.SGD):
+            if isinstance(optimizer, nl.SGD | nl.Muon):
                 first[i] = optimizer.momentum * first[i] + g
-                move = rule.rate * first[i]
+                ahead = g + optimizer.momentum * first[i] if optimizer.nesterov else first[i]
+                hidden = isinstance(optimizer, nl.Muon) and 0 < i < len(weights) - 1
+                move = rule.rate_muon * plain_direction(ahead, optimizer) if hidden else rule.rate * ahead
             else:
                 first[i] = optimizer.beta1 * first[i] + (1 - optimizer.beta1) * g
                 second[i] = optimizer.beta2 * second[i] + (1 - optimizer.beta2) * g**2
                 m = first[i] / (1 - optimizer.beta1 ** (step + 1))
                 v = second[i] / (1 - optimizer.beta2 ** (step + 1))
                 move = rule.rate_adam * m / (np.sqrt(v) + optimizer.epsilon)
-            weights[i] = (1 - optimizer.lr * optimizer.weight_decay) * w - optimizer.lr * move
+            lr = factor * optimizer.lr
+            weights[i] = (1 - lr * optimizer.weight_decay) * w - lr * move
     return Plain(np.array(losses), np.array(outputs), weights)
+
+
+def plain_direction(matrix: np.ndarray, optimizer: nl.Muon) -> np.ndarray:
+    """The step of Muon through a decomposition: the iteration's polynomial acts on singular values alone."""
+    left, values, right = np.linalg.svd(matrix, full_matrices=False)
+    if optimizer.newton_schulz:
+        values = values / np.sqrt(np.sum(values**2))
+        for _ in range(5):
+            values = 3.4445 * values - 4.7750 * values**3 + 2.0315 * values**5
+    else:
+        values = (values > optimizer.cutoff * values[0]).astype(float)
+    return left * values @ right
 
 
 # cases of one kind differ in numbers only and share what JAX compiles
@@ -93,6 +109,16 @@ DENSE_CASES = {
     "gradient descent, decay": (nl.MuP(gamma=2.0), nl.SGD(lr=0.2, weight_decay=0.4), 2, "mse", None),
     "momentum, batches": (nl.MuP(gamma=2.0), nl.SGD(lr=0.2, momentum=0.9), 3, "softmax", 4),
     "momentum, decay, batches": (nl.Standard(), nl.SGD(lr=0.1, momentum=0.5, weight_decay=0.3), 3, "softmax", 4),
+    "Nesterov, warm-up": (
+        nl.MuP(gamma=2.0),
+        nl.SGD(lr=0.2, momentum=0.8, nesterov=True, weight_decay=0.4, schedule=nl.Schedule(3)),
+        2,
+        "mse",
+        None,
+    ),
+    "Muon, cosine": (nl.MuP(), nl.Muon(lr=0.05, weight_decay=0.2, schedule=nl.Schedule(1, "cosine")), 2, "mse", 4),
+    "Muon, plain momentum": (nl.NTK(), nl.Muon(lr=0.3, momentum=0.6, nesterov=False), 2, "mse", 4),
+    "Muon, polar": (nl.MuP(), nl.Muon(lr=0.05, newton_schulz=False, cutoff=0.02), 2, "mse", 4),
     "Adam": (nl.MuP(sigma_w=1.4), nl.Adam(lr=0.05), 2, "mse", 3),
     "Adam, decay": (nl.Standard(), nl.Adam(lr=0.05, beta1=0.8, beta2=0.9, weight_decay=0.5), 2, "mse", 3),
     "Adam, large epsilon": (nl.NTK(), nl.Adam(lr=0.05, epsilon=0.05), 2, "mse", 3),
@@ -120,7 +146,8 @@ def test_dense_training(case: str) -> None:
         np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-10)
         assert before is None or np.abs(mine - before).max() > 1e-3  # it did move
     assert np.ptp(plain.losses) > 1e-3
-    decay = (1 - optimizer.lr * optimizer.weight_decay) ** 5
+    factors = np.ones(5) if optimizer.schedule is None else optimizer.schedule.factors(5)[:5]
+    decay = np.prod(1 - factors * optimizer.lr * optimizer.weight_decay)
     for trained, untrained in zip(run.weights, start.weights, strict=True):
         assert float(trained.std) == pytest.approx(decay * float(untrained.std))
 
@@ -136,6 +163,15 @@ GROWING = "momentum, decay, batches"  # the touched rank outgrows the first buff
 CONDITIONED_CASES = {
     GROWING: (nl.SGD(lr=0.3, momentum=0.7, weight_decay=0.1), 2, 80, 24, 3),
     "gradient descent": (nl.SGD(lr=0.5), 1, 64, 8, None),
+    "Muon": (nl.Muon(lr=0.1, momentum=0.9), 1, 64, 6, None),
+    "Muon, polar": (nl.Muon(lr=0.1, newton_schulz=False, cutoff=1e-3), 1, 64, 6, None),
+    "Nesterov, linear": (
+        nl.SGD(lr=0.3, momentum=0.7, nesterov=True, schedule=nl.Schedule(2, "linear")),
+        1,
+        64,
+        8,
+        None,
+    ),
 }
 
 

@@ -41,8 +41,10 @@ def rates_of(network: Network, parameters: Parameters, rules: Rules, optimizer: 
 
 
 def stability_limit(optimizer: Optimizer) -> float:
-    """2 (1 + m)/lr: gradient descent with momentum m is linearly stable below it."""
-    return 2 * (1 + float(optimizer.numbers.first)) / float(optimizer.numbers.lr)
+    """2 (1 + m)/lr: gradient descent with momentum m is linearly stable below it; with Nesterov's over 1 + 2m too."""
+    numbers = optimizer.numbers
+    m, ahead = float(numbers.first), float(numbers.ahead or 0.0)
+    return 2 * (1 + m) / (1 + 2 * ahead) / float(numbers.lr)
 
 
 def output_factor(loss: str, outputs: Float[Array, "P C"]) -> Float[Array, "P C C"]:

@@ -136,7 +136,7 @@ def _step(state: State, step: Array, order: Array | None, *, setting: Setting, p
     gradients, parameters = plan.network.backward(parameters, trace, chi, setting.rules)
     history = _record(state.history, step, loss, outputs, parameters)
     parameters, optimizer = plan.optimizer.update(
-        parameters, state.optimizer, gradients, setting.numbers, setting.rules,
+        parameters, state.optimizer, gradients, setting.numbers.at(step), setting.rules,
         plan.network.hidden_rates(setting.rules),
     )  # fmt: skip
     return State(parameters, optimizer, history)

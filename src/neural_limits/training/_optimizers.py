@@ -1,4 +1,4 @@
-"""Gradient descent with momentum and weight decay, exact on learned cores; Adam, on dense weights only."""
+"""Gradient descent with momentum and weight decay, exact on learned cores; Adam, on dense weights only. Schedules."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from .._checks import positive_float
 from ..networks import Gradients, Parameters
 from ..parametrizations import LayerRule, Rules
 from ..weights import Stack, Weights
+from ._schedule import Schedule
 
 
 class Numbers(NamedTuple):
@@ -25,8 +26,25 @@ class Numbers(NamedTuple):
     layers: tuple[Any, ...] | None  # factors of the hidden rate, layer by layer; None for ones
     first: Any  # momentum, or Adam's β1
     second: Any  # Adam's β2
-    epsilon: Any
+    epsilon: Any  # Adam's ε, Muon's cutoff
     decay: Any
+    ahead: Any = None  # Nesterov's: the momentum that a step adds to the gradient; None for the plain kind
+    factors: Any = None  # of all rates, step by step; None for ones
+
+    def at(self, step: Any) -> Numbers:
+        """The rates of one step."""
+        if self.factors is None:
+            return self
+        f = self.factors[step]
+        return self._replace(lr=f * self.lr, input=f * self.input, output=f * self.output)
+
+    def momentum(self, state: Moments, gradients: Moments) -> tuple[Moments, Moments]:
+        """v ← momentum v + g, and the move: v itself, or g + momentum v for Nesterov's."""
+        state = jax.tree.map(lambda v, g: self.first * v + g, state, gradients)
+        if self.ahead is None:
+            return state, state
+        moves = jax.tree.map(lambda v, g: g + self.ahead * v, state, gradients)
+        return state, moves
 
 
 class Moments(NamedTuple):
@@ -38,9 +56,20 @@ class Moments(NamedTuple):
 
 
 class Optimizer(abc.ABC):
-    """Numbers, state, and one step; the step is a static method so that only its kind is compiled in."""
+    """Numbers, state, and one step; the step is the class's, so that only its kind is compiled in."""
 
     low_rank: bool  # whether its steps keep a low-rank gradient low rank
+    schedule: Schedule | None = None
+
+    @property
+    def kind(self) -> type[Optimizer]:
+        """The class whose ``update`` is compiled in."""
+        return type(self)
+
+    def numbers_for(self, steps: int) -> Numbers:
+        """The numbers of a run of so many steps: with the schedule's factors, if there is one."""
+        factors = None if self.schedule is None else self.schedule.factors(steps)
+        return self.numbers._replace(factors=factors)
 
     @property
     @abc.abstractmethod
@@ -51,10 +80,10 @@ class Optimizer(abc.ABC):
     def init(self, parameters: Parameters) -> Any:
         """The state before the first step."""
 
-    @staticmethod
+    @classmethod
     @abc.abstractmethod
     def update(
-        parameters: Parameters, state: Any, gradients: Gradients, numbers: Numbers, rules: Rules,
+        cls, parameters: Parameters, state: Any, gradients: Gradients, numbers: Numbers, rules: Rules,
         hidden_rates: tuple[Any, ...],
     ) -> tuple[Parameters, Any]:  # fmt: skip
         """One step: the new weights and state. ``hidden_rates`` is `Network.hidden_rates`."""
@@ -65,10 +94,11 @@ class SGD(Optimizer):
     """w ← (1 - lr λ) w - lr rate v,   v ← momentum v + ∂loss/∂w, with the parametrization's rate per layer.
 
     ``weight_decay`` λ is decoupled: it multiplies every weight by the same 1 - lr λ at each step, whatever
-    the width. All three are exact on conditioned weights: the gradient is a core, momentum a second core,
-    decay a scale. ``lr_input`` and ``lr_output`` replace lr for the input and output weights (None: lr; 0:
-    frozen); ``layer_rates`` multiplies it for each hidden layer or block. ValueError for a rate that is not
-    positive, or momentum outside [0, 1).
+    the width. With ``nesterov`` the step is along ∂loss/∂w + momentum v, as in PyTorch. All are exact on conditioned
+    weights: the gradient is a core, momentum a second core, decay a scale. ``lr_input`` and ``lr_output``
+    replace lr for the input and output weights (None: lr; 0: frozen); ``layer_rates`` multiplies it for each
+    hidden layer or block; ``schedule`` multiplies all rates step by step. ValueError for a rate that is not
+    positive, momentum outside [0, 1), or nesterov without momentum.
 
     >>> SGD(lr=0.3, momentum=0.9).numbers.output
     0.3
@@ -80,12 +110,16 @@ class SGD(Optimizer):
     lr_input: float | None = None
     lr_output: float | None = None
     layer_rates: tuple[float, ...] | None = None
+    nesterov: bool = False
+    schedule: Schedule | None = None
 
     low_rank = True
 
     def __post_init__(self) -> None:
-        _check_rates(self.lr, self.weight_decay)
-        _check_fraction("momentum", self.momentum)
+        check_rates(self.lr, self.weight_decay)
+        check_fraction("momentum", self.momentum)
+        if self.nesterov and not self.momentum:
+            raise ValueError("`momentum` must be positive with nesterov=True; got 0.0.")
         for name in ("lr_input", "lr_output"):
             if getattr(self, name) is not None:
                 positive_float(name, getattr(self, name), zero=True)
@@ -96,15 +130,16 @@ class SGD(Optimizer):
     def numbers(self) -> Numbers:
         input, output = (self.lr if rate is None else rate for rate in (self.lr_input, self.lr_output))
         layers = None if self.layer_rates is None else tuple(self.layer_rates)
-        return Numbers(self.lr, input, output, layers, self.momentum, 0.0, 0.0, self.weight_decay)
+        ahead = self.momentum if self.nesterov else None
+        return Numbers(self.lr, input, output, layers, self.momentum, 0.0, 0.0, self.weight_decay, ahead)
 
     def init(self, parameters: Parameters) -> Moments | None:
         """Zero momentum, or None where there is none to keep."""
-        return _zero_moments(parameters) if self.momentum else None
+        return zero_moments(parameters) if self.momentum else None
 
-    @staticmethod
+    @classmethod
     def update(
-        parameters: Parameters, state: Moments | None, gradients: Gradients, numbers: Numbers, rules: Rules,
+        cls, parameters: Parameters, state: Moments | None, gradients: Gradients, numbers: Numbers, rules: Rules,
         hidden_rates: tuple[Any, ...],
     ) -> tuple[Parameters, Moments | None]:  # fmt: skip
         decayed = [w.scale(1 - numbers.lr * numbers.decay) for w in parameters.hidden]
@@ -114,9 +149,9 @@ class SGD(Optimizer):
             pairs = zip(decayed, gradients.hidden, steps, strict=True)
             hidden = [w.add_outer(left, right, -step) for w, (left, right), step in pairs]
         else:
-            moves = state = jax.tree.map(lambda v, g: numbers.first * v + g, state, _in_full(parameters, gradients))
+            state, moves = numbers.momentum(state, in_full(parameters, gradients))
             moved = zip(decayed, moves.hidden, steps, strict=True)
-            hidden = [w.add_core(-_per_layer(step) * v) for w, v, step in moved]
+            hidden = [w.add_core(-per_layer(step) * v) for w, v, step in moved]
 
         def trained(w: Array, rate: Any, rule: LayerRule, move: Array) -> Array:
             return (1 - rate * numbers.decay) * w - rate * rule.rate * move
@@ -142,13 +177,14 @@ class Adam(Optimizer):
     beta2: float = 0.999
     epsilon: float = 1e-12  # muP gradients of hidden entries are O(1/n²); a larger ε would freeze wide layers
     weight_decay: float = 0.0
+    schedule: Schedule | None = None
 
     low_rank = False
 
     def __post_init__(self) -> None:
-        _check_rates(self.lr, self.weight_decay)
-        _check_fraction("beta1", self.beta1)
-        _check_fraction("beta2", self.beta2)
+        check_rates(self.lr, self.weight_decay)
+        check_fraction("beta1", self.beta1)
+        check_fraction("beta2", self.beta2)
         positive_float("epsilon", self.epsilon)
 
     @property
@@ -157,10 +193,11 @@ class Adam(Optimizer):
 
     def init(self, parameters: Parameters) -> tuple[Moments, Moments, Array]:
         """Zero first and second moments, and the number of steps."""
-        return _zero_moments(parameters), _zero_moments(parameters), jnp.zeros((), jnp.int32)
+        return zero_moments(parameters), zero_moments(parameters), jnp.zeros((), jnp.int32)
 
-    @staticmethod
+    @classmethod
     def update(
+        cls,
         parameters: Parameters,
         state: tuple[Moments, Moments, Array],
         gradients: Gradients,
@@ -169,7 +206,7 @@ class Adam(Optimizer):
         hidden_rates: tuple[Any, ...],
     ) -> tuple[Parameters, tuple[Moments, Moments, Array]]:
         first, second, steps = state
-        full = _in_full(parameters, gradients)
+        full = in_full(parameters, gradients)
         first = jax.tree.map(lambda m, g: numbers.first * m + (1 - numbers.first) * g, first, full)
         second = jax.tree.map(lambda v, g: numbers.second * v + (1 - numbers.second) * g**2, second, full)
         steps = steps + 1
@@ -189,7 +226,7 @@ class Adam(Optimizer):
         relative = relative_rates(parameters, numbers, hidden_rates)
         hidden = tuple(
             w.scale(keep).add_core(
-                -_per_layer(numbers.lr * rule.rate_adam * rule.multiplier * rate)
+                -per_layer(numbers.lr * rule.rate_adam * rule.multiplier * rate)
                 * direction(m, v, numbers.epsilon / rule.multiplier)
             )
             for w, m, v, rate in zip(parameters.hidden, first.hidden, second.hidden, relative, strict=True)
@@ -202,11 +239,11 @@ class Adam(Optimizer):
 def check_optimizer(optimizer: object, weights: str) -> Optimizer:
     """The optimizer, if it is one and exact on this form of weights; ValueError with the reason otherwise."""
     if not isinstance(optimizer, Optimizer):
-        raise ValueError(f"`optimizer` must be one of neural_limits' (SGD, Adam); got {optimizer!r}.")
+        raise ValueError(f"`optimizer` must be one of neural_limits' (SGD, Muon, Adam); got {optimizer!r}.")
     if weights == "conditioned" and not optimizer.low_rank:
         raise ValueError(
             f"`optimizer` {type(optimizer).__name__} divides gradients entry by entry, which is not low rank and has "
-            'no exact form on conditioned weights; use weights="dense", or SGD.'
+            'no exact form on conditioned weights; use weights="dense", or SGD or Muon.'
         )
     return optimizer
 
@@ -220,18 +257,18 @@ def relative_rates(parameters: Parameters, numbers: Numbers, hidden_rates: tuple
     return [rate * layer for rate, layer in zip(hidden_rates, numbers.layers, strict=True)]
 
 
-def _per_layer(step: Any) -> Any:
+def per_layer(step: Any) -> Any:
     """A number, or one for each layer of a stack's cores."""
     return step if jnp.ndim(step) == 0 else jnp.asarray(step)[:, None, None]
 
 
-def _in_full(parameters: Parameters, gradients: Gradients) -> Moments:
+def in_full(parameters: Parameters, gradients: Gradients) -> Moments:
     """The gradients with the hidden ones as cores."""
     pairs: zip[tuple[Weights, tuple[Array, Array]]] = zip(parameters.hidden, gradients.hidden, strict=True)
     return Moments(gradients.input, tuple(w.outer(left, right) for w, (left, right) in pairs), gradients.output)
 
 
-def _zero_moments(parameters: Parameters) -> Moments:
+def zero_moments(parameters: Parameters) -> Moments:
     return Moments(
         jnp.zeros_like(parameters.input),
         tuple(w.zero_core() for w in parameters.hidden),
@@ -239,12 +276,12 @@ def _zero_moments(parameters: Parameters) -> Moments:
     )
 
 
-def _check_rates(lr: float, decay: float) -> None:
+def check_rates(lr: float, decay: float) -> None:
     positive_float("lr", lr)
     if lr * positive_float("weight_decay", decay, zero=True) >= 1:
         raise ValueError(f"`weight_decay` must be below 1/lr = {1 / lr:.4g}; got {decay!r}.")
 
 
-def _check_fraction(name: str, value: float) -> None:
+def check_fraction(name: str, value: float) -> None:
     if positive_float(name, value, zero=True) >= 1:
         raise ValueError(f"`{name}` must be below 1; got {value!r}.")

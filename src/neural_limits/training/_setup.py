@@ -94,7 +94,9 @@ def prepare(
     keys = jax.vmap(jax.random.key)(np.array(numbers, np.uint32))
     parameters = initial_parameters(keys[0] if one else keys, rules, network, (task.inputs, task.outputs, width), form)
     order = _stacked([batch_order(task.samples, batch, steps, s) for s in numbers], one)
-    setting = Setting(jnp.asarray(task.x, dtype), jnp.asarray(task.y, dtype), order, rules, optimizer.numbers)
+    setting = Setting(
+        jnp.asarray(task.x, dtype), jnp.asarray(task.y, dtype), order, rules, optimizer.numbers_for(steps)
+    )
     layers = network.matrices if weights == "conditioned" else 0
     lead = () if one else (len(numbers),)
     history = empty_history(lead, steps, vectors, task.outputs, layers, dtype)
@@ -107,7 +109,7 @@ def prepare(
         "weights": weights, "backward": backward, "tolerance": tolerance,
         "batch": batch or task.samples, "dtype": dtype.name,
     }  # fmt: skip
-    plan = Plan(network, task.loss, type(optimizer), not one)
+    plan = Plan(network, task.loss, optimizer.kind, not one)
     return Prepared(state, setting, plan, rules, form, settings, optimizer)
 
 
