@@ -276,7 +276,7 @@ def test_batches_shuffle_each_epoch_without_repetition() -> None:
         ({"tolerance": 1e-5, "dtype": "float32"}, r"`tolerance` must lie between .*use float64 for less"),
         ({"weights": "lazy"}, r"`weights` must be one of 'conditioned', 'dense'; got 'lazy'"),
         ({"weights": "Dense"}, r"Did you mean 'dense'\?"),
-        ({"optimizer": "sgd"}, r"`optimizer` must be one of neural_limits' \(SGD, Adam\); got 'sgd'"),
+        ({"optimizer": "sgd"}, r"`optimizer` must be one of neural_limits' \(SGD, Muon, Adam\); got 'sgd'"),
         ({"optimizer": nl.Adam(lr=0.1)}, r"`optimizer` Adam divides .* not low rank .*use weights=\"dense\", or SGD"),
         ({"memory": -1.0}, r"`memory` must be"),
     ],
