@@ -80,6 +80,7 @@ def widths_figure(found: Found) -> Figure:
                 axis.set_yscale("symlog", linthresh=0.01)
                 axis.axhline(0, color="0.4", lw=1, ls="--")
                 axis.set_yticks([0, 0.01, 0.1, 1], ["0", "1 %", "10 %", "100 %"])
+                axis.set_ylim(min(-0.005, axis.get_ylim()[0] / 3), 3)
             else:
                 axis.set_yscale("log")
                 axis.set_yticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])

@@ -37,7 +37,7 @@ def verdicts(found: Found) -> list[Verdict]:
 def counts(found: Found, optimizer: str, weight: str) -> dict[int, ndarray]:
     """Outliers at the end by number of classes, seeds in each."""
     width = found.plan.classes_width
-    return {c: final(found.mlp, optimizer, c, width, "outliers", weight)[:, 0] for c in CLASSES}
+    return {c: final(found.mlp, optimizer, c, width, "above", weight)[:, 0] for c in CLASSES}
 
 
 def _classes(found: Found, optimizer: str, weight: str) -> list[Verdict]:
@@ -117,14 +117,14 @@ def _bulks(model: str, found: Found) -> list[Verdict]:
 
 
 def _ranks(model: str, found: Found) -> list[Verdict]:
-    """The change's stable rank: of order one at all widths, or a share of the width."""
+    """The change's stable rank: of order one at all widths, or one that grows with the width."""
     rows = []
     for optimizer in found.plan.mlp_widths if model == "MLP" else found.plan.gpt_widths:
         sizes, means = means_over_width(model, found, optimizer, "change_rank")
         slope = _slope(model, found, optimizer, "change_rank")
         grows = optimizer == "muon"
         bound = 0.5 if grows else 0.25
-        claim = "changes directions in proportion to the width" if grows else "changes a few directions at any width"
+        claim = "changes ever more directions as the width grows" if grows else "changes a few directions at any width"
         rows.append(
             Verdict(
                 f"{model}: {NAMES[optimizer]} {claim}", MUON if grows else OUTLIERS,

@@ -35,7 +35,8 @@ class Watched:
     """One run: the monitor's ``rows``, a row for the ``changes`` of each weight from start to end, losses, and spectra.
 
     ``changes``: ``change``, the largest singular value of W_T - W_0 over the initial edge; ``change_rank``, its stable
-    rank; ``middle`` and ``upper``, the relative change of the median and the 90 % quantile of the singular values.
+    rank; ``middle`` and ``upper``, the relative change of the median and the 90 % quantile of the singular values;
+    ``above``, how many of all of them are above the monitor's threshold at the end.
     ``spectra``: all singular values of a weight before and after training, in units of its initial edge.
     """
 
@@ -84,11 +85,13 @@ def _watch(
     )  # fmt: skip
     rows = monitor.to_pandas()
     edges = dict(zip(rows.matrix, rows.edge, strict=True))
+    thresholds = dict(zip(rows.matrix, rows.threshold, strict=True))
     changes, spectra = [], {}
     for name, start in before.items():
         weight = model.get_parameter(name).detach()
         spectra[name] = np.stack([_singular_values(start), _singular_values(weight)]) / edges[name]
-        changes.append({"matrix": name, **_change(weight - start, edges[name]), **_shifts(spectra[name])})
+        above = int((spectra[name][1] > thresholds[name] / edges[name]).sum())  # the monitor counts up to 64
+        changes.append({"matrix": name, "above": above} | _change(weight - start, edges[name]) | _shifts(spectra[name]))
     return Watched(rows, pd.DataFrame(changes), trained.losses, trained.status, spectra)
 
 
