@@ -11,7 +11,7 @@ import numpy as np
 
 from ._fields import Control
 
-SECONDS = 60.0  # a computation that would take longer is refused, and one that does is stopped
+SECONDS = 60.0  # a computation estimated to take longer is refused
 BYTES = 2 * 2**30
 RECORDS = 9  # moments at which spectra are taken
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PARAMETRIZATIONS = {"mup": "muP", "depth-mup": "depth-muP", "ntk": "NTK", "standard": "standard"}
 CLASSES = {"mup": "MuP", "depth-mup": "DepthMuP", "ntk": "NTK", "standard": "Standard"}
-OUTPUTS = {"toy": 1, "digits": 10}
+DIGITS = (3, 8)  # two classes: one output, so that the tangent kernel is one backward pass
 TOUCHED = 30  # directions a sample adds over a run, both sides together (benchmarks/touched_rank.py)
 START_SECONDS = 4.0  # compilation, and the spectra of a small run
 RATE = 1.5e9  # multiplications a second, seen on two cores
@@ -37,7 +37,7 @@ class WideNetwork(View):
     )
     cheaper: ClassVar[str] = "`width`, `samples`, `depth` or `steps`"
 
-    task: str = choice("toy", {"toy": "toy, 8 inputs", "digits": "digits, 10 classes"}, "Task")
+    task: str = choice("toy", {"toy": "toy, 8 inputs", "digits": "digits, 3 or 8"}, "Task")
     samples: int = number(4, 2, 64, "Samples", "P")
     network: str = choice("mlp", {"mlp": "fully connected", "resnet": "residual"}, "Network")
     depth: int = number(2, 1, 64, "Depth", "hidden matrices or blocks, L")
@@ -60,14 +60,18 @@ class WideNetwork(View):
     def cost(self) -> Cost:
         matrix = self.width if self.weights == "dense" else min(TOUCHED, 4 * self.steps + 4) * self.samples
         held = self.depth * self.width * matrix * 4.0
-        work = held / 4 * self.samples * (self.steps + 2 * len(records(self.steps)) * (1 + OUTPUTS[self.task]))
+        work = held / 4 * self.samples * (self.steps + 4 * len(records(self.steps)))
         copies = 3 if self.weights == "dense" else 4  # growing, and the looks of the spectra
         return Cost(START_SECONDS + work / RATE, copies * held)
+
+    @property
+    def _task_options(self) -> dict[str, Any]:
+        return {"samples": self.samples} | ({"classes": DIGITS} if self.task == "digits" else {})
 
     def _objects(self) -> tuple[Task, Network, Parametrization]:
         import neural_limits as nl
 
-        task = nl.tasks.toy(samples=self.samples) if self.task == "toy" else nl.tasks.digits(samples=self.samples)
+        task = getattr(nl.tasks, self.task)(**self._task_options)
         network: Network = (
             nl.MLP(hidden=self.depth, activation=self.activation)
             if self.network == "mlp"
@@ -130,7 +134,7 @@ class WideNetwork(View):
             "import numpy as np",
             "import neural_limits as nl",
             "",
-            f"task = {call(f'nl.tasks.{self.task}', samples=self.samples)}",
+            f"task = {call(f'nl.tasks.{self.task}', **self._task_options)}",
             f"network = {call(f'nl.{name}', **size, activation=self.activation)}",
             f"table = {call(f'nl.{CLASSES[self.parametrization]}', gamma=self.gamma, sigma_w=self.sigma_w)}",
             f"optimizer = {call('nl.SGD', lr=self.lr)}",
