@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dash import ALL, Dash, Input, Output, State, ctx, no_update
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State, ctx, no_update
 
 from ._figures import kernel_figure, loss_figure, outlier_figure, stability_figure
 from ._numbers import numbers
@@ -38,16 +38,30 @@ def connect(app: Dash, worker: Worker) -> None:
     def cancel(_clicks: int) -> None:
         worker.cancel()
 
+    # Light, as the browser drops an answer once it has asked anew; what takes time is drawn once, below.
     @app.callback(
         Output("status", "children"), Output("status", "className"), Output("progress", "value"),
         Output("cancel", "disabled"), Output("figures", "className"), Output("poll", "disabled", allow_duplicate=True),
-        *(Output(name, "figure") for name in RESULTS),
-        Output("numbers", "children"), Output("code", "children"), Output("warnings", "children"),
+        Output("finished", "data"),
         Input("poll", "n_intervals"), Input("job", "data"), prevent_initial_call=True,
     )  # fmt: skip
     def follow(_ticks: int, number: int | None) -> Any:
         job = worker.look(number) if isinstance(number, int) else None
-        return (*standing(job, number), *results(job))
+        return (*standing(job, number), number if job is not None and job.state == "done" else no_update)
+
+    @app.callback(
+        *(Output(name, "figure") for name in RESULTS),
+        Output("kernels-caption", "children"), Output("numbers", "children"), Output("code", "children"),
+        Output("warnings", "children"),
+        Input("finished", "data"), prevent_initial_call=True,
+    )  # fmt: skip
+    def draw(number: int) -> Any:
+        return results(worker.look(number) if isinstance(number, int) else None)
+
+    app.clientside_callback(  # only the browser can write to its clipboard
+        ClientsideFunction("explorer", "copy"),
+        Output("copy", "children"), Input("copy", "n_clicks"), Input("code", "children"), prevent_initial_call=True,
+    )  # fmt: skip
 
 
 def started(worker: Worker, name: object, values: dict[str, object]) -> tuple[str, Any, Any]:
@@ -72,16 +86,17 @@ def standing(job: Job | None, number: int | None) -> tuple[Any, ...]:
         text = f"computing{count}, {job.message} ({job.seconds:.0f} s)"
         return text, "", f"{share:.3f}", False, "figures stale", False
     if job.state != "done":
-        return f"{job.state}: {job.message}".replace("stopped: stopped", "stopped"), "bad", "0", True, "figures stale", True
+        return f"{job.state}: {job.message}", "bad", "0", True, "figures stale", True
     status, message = job.data.attrs["status"], job.data.attrs["message"]
     text = f"{status} in {job.data.attrs['seconds']:.1f} s" + (f": {message}" if message else ".")
     return text, "good" if status == "completed" else "odd", "1", True, "figures", True
 
 
 def results(job: Job | None) -> tuple[Any, ...]:
-    """Four figures, the numbers, the code and the warnings of a job that is done; no change otherwise."""
+    """Four figures, a caption, the numbers, the code and the warnings of a job that is done; no change otherwise."""
     if job is None or job.state != "done":
-        return (no_update,) * (len(RESULTS) + 3)
+        return (no_update,) * (len(RESULTS) + 4)
     data, lr = job.data, job.view.settings()["lr"]
     figures = (loss_figure(data), outlier_figure(data), stability_figure(data, lr), kernel_figure(data))
-    return (*figures, table(numbers(data, lr)), job.view.code(), data.attrs["warnings"])
+    caption = data.kernel.attrs["long_name"] if "kernel" in data else ""
+    return (*figures, caption, table(numbers(data, lr)), job.view.code(), data.attrs["warnings"])

@@ -24,6 +24,7 @@ def serve_views(pipe: Connection) -> None:
 
     nl.train, nl.limits.deep_linear  # noqa: B018  # imported now, so that the first view need not wait
     try:
+        pipe.send(("ready", None))
         while True:
             view: View = pipe.recv()
             try:

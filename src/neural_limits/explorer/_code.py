@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def call(function: str, **arguments: object) -> str:
-    """A call with named arguments.
+def call(function: str, *, fold: bool = False, **arguments: object) -> str:
+    """A call with named arguments; ``fold`` puts each on a line of its own.
 
     >>> call("nl.MLP", hidden=2, activation="tanh")
     'nl.MLP(hidden=2, activation="tanh")'
     """
-    return f"{function}({', '.join(f'{name}={literal(value)}' for name, value in arguments.items())})"
+    given = [f"{name}={literal(value)}" for name, value in arguments.items()]
+    if fold:
+        return "\n".join([f"{function}(", *(f"    {each}," for each in given), ")"])
+    return f"{function}({', '.join(given)})"
+
+
+class Name(str):
+    """Text that stands for a variable."""
 
 
 def literal(value: object) -> str:
     """A value as it is written; text in double quotes.
 
-    >>> literal("a"), literal(0.5), literal((1, 2))
-    ('"a"', '0.5', '(1, 2)')
+    >>> literal("a"), literal(Name("a")), literal(0.5)
+    ('"a"', 'a', '0.5')
     """
-    return f'"{value}"' if isinstance(value, str) else repr(value)
+    return f'"{value}"' if isinstance(value, str) and not isinstance(value, Name) else str(value)
 
 
 def script(lines: Iterable[str | None]) -> str:

@@ -64,9 +64,9 @@ class DeepLinearLimit(View):
         data["eigenvalue"] = ("record", top[:, 0], {"symbol": "λ", "long_name": "leading mode of the NTK"})
         data["eigenvalue_edge"] = ("record", top[:, 1], {"symbol": "λ_edge", "long_name": "edge of the NTK's bulk"})
         kernels = [sol.data.residual_overlap.values, sol.data.backward_overlap.values[0]]
-        panels = ["residuals C_χ", "backward C_b, layer 1"]
+        panels = ["residuals", "backward vectors, layer 1"]
         data["kernel"] = xr.DataArray(np.stack(kernels), dims=("panel", "row", "column"), coords={"panel": panels})
-        data.kernel.attrs = {"symbol": "C", "long_name": "overlaps of two steps"}
+        data.kernel.attrs = {"symbol": "C", "long_name": "Overlaps of the residuals, and of the backward vectors, of two steps."}
         data.attrs = {"status": sol.status, "message": sol.message}
         return data
 
@@ -75,7 +75,7 @@ class DeepLinearLimit(View):
             [
                 "import neural_limits as nl",
                 "",
-                f"sol = {call('nl.limits.deep_linear', **self.settings())}",
+                call("sol = nl.limits.deep_linear", **self.settings(), fold=True),
                 "print(sol.status, sol.message)",
                 "print(sol.data.train_loss.values, sol.data.test_loss.values)  # over steps",
                 f"for step in {records(self.steps)}:",

@@ -34,7 +34,7 @@ def loss_figure(data: xr.Dataset) -> go.Figure:
         dashed = {"color": MEASURED, "width": 2, "dash": "dash"}
         figure.add_scatter(x=_list(data.step), y=_list(data.test_loss), name="test", line=dashed, mode="lines")
     if spans(_list(data.loss)):
-        figure.update_yaxes(type="log", exponentformat="power", dtick=1 if _decades(data.loss) < 7 else None)
+        figure.update_yaxes(type="log", tickformat="~g", dtick=1 if _decades(data.loss) < 6 else None)
     return figure
 
 
@@ -73,7 +73,7 @@ def stability_figure(data: xr.Dataset, lr: float) -> go.Figure:
         _text(figure, data.attrs["no_eigenvalue"], 0.5)
     top = np.nanmax(_list(lr * data.eigenvalue), initial=0.0)
     if top > 50:
-        figure.update_yaxes(type="log", exponentformat="power")
+        figure.update_yaxes(type="log", tickformat="~g")
     else:
         figure.update_yaxes(range=[0, 1.15 * max(2.0, top)])
     return figure
@@ -146,10 +146,10 @@ def _line(
 
 
 def _different(edges: list[list[float]]) -> list[list[float]]:
-    """Edges that lie on top of each other are drawn once."""
+    """Edges that lie on top of each other are drawn once; one at zero bounds nothing."""
     kept: list[list[float]] = []
     for edge in edges:
-        if edge and not any(np.allclose(edge, other, rtol=2e-3) for other in kept):
+        if any(edge) and not any(np.allclose(edge, other, rtol=2e-3) for other in kept):
             kept.append(edge)
     return kept
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ._code import call, script
+from ._code import Name, call, script
 from ._fields import choice, number
 from ._view import Cost, Report, View
 
@@ -65,7 +65,7 @@ class InfiniteDepth(View):
             ends = [kernel.isel(step=step, step_b=step).values for step in steps]
             panels = [f"start, step {steps[0]}", f"end, step {steps[1]}"]
             data["kernel"] = xr.DataArray(np.stack(ends), dims=("panel", "row", "column"), coords={"panel": panels})
-            data.kernel.attrs = {"symbol": "Φ", "long_name": "features at the output end, sample by sample"}
+            data.kernel.attrs = {"symbol": "Φ", "long_name": "Features at the output end, sample by sample (mean over neurons)."}
         first = theory.kernels_at_init(task.x, self.activation, self.sigma_w).tangent_kernel.values
         data["eigenvalue"] = ("record", np.linalg.eigvalsh(first)[-1:] / task.samples, {"symbol": "λ"})
         data.coords["record"] = [0]
@@ -75,17 +75,12 @@ class InfiniteDepth(View):
         return data
 
     def code(self) -> str:
-        solve = (
-            f"solution = theory.linear(task.x, task.y, {call('', steps=self.steps, lr=self.lr, sigma_w=self.sigma_w)[1:]}"
-            if self.activation == "linear"
-            else "solution = theory.solve(\n"
-            f'    task, "{self.activation}", '
-            + call(
-                "", steps=self.steps, lr=self.lr, sigma_w=self.sigma_w, particles=self.particles, depths=DEPTHS,
-                seeds=SEEDS,
-            )[1:-1]
-            + "\n)"
-        )  # fmt: skip
+        given: dict[str, Any] = {"steps": self.steps, "lr": self.lr, "sigma_w": self.sigma_w}
+        if self.activation == "linear":
+            solve = call("solution = theory.linear", x=Name("task.x"), y=Name("task.y"), **given)
+        else:
+            given |= {"particles": self.particles, "depths": DEPTHS, "seeds": SEEDS}
+            solve = call("solution = theory.solve", fold=True, task=Name("task"), activation=self.activation, **given)
         return script(
             [
                 "import numpy as np",

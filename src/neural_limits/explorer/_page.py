@@ -19,6 +19,8 @@ FIGURES = {
     "kernels": ("Kernels", ""),
 }
 GRAPH = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
+HEIGHT = "290px"
+POLL = 500  # milliseconds
 FIRST = next(iter(VIEWS))
 
 
@@ -29,7 +31,8 @@ def layout() -> html.Div:
             html.Header([html.H1("neural-limits explorer"), html.A("Results", href="#results", className="skip")]),
             html.Main([_settings(), _results()]),
             dcc.Store(id="job"),
-            dcc.Interval(id="poll", interval=300, disabled=True),
+            dcc.Store(id="finished"),
+            dcc.Interval(id="poll", interval=POLL, disabled=True),
         ]
     )
 
@@ -45,7 +48,7 @@ def _settings() -> html.Section:
                 className="tabs",
             ),
             html.P(VIEWS[FIRST].about, id="about", className="soft"),
-            html.Div(controls(VIEWS[FIRST]), id="controls"),
+            html.Details([html.Summary("Settings"), html.Div(controls(VIEWS[FIRST]), id="controls")], open=True),
         ],
         className="settings",
         **{"aria-label": "Settings"},
@@ -79,7 +82,7 @@ def _control(name: str, control: Control, value: Any) -> Any:
 
 def _results() -> html.Section:
     figures = [
-        html.Figure([html.H2(title), graph(name), html.Figcaption(caption, className="soft")])
+        html.Figure([html.H2(title), graph(name), html.Figcaption(caption, id=f"{name}-caption")])
         for name, (title, caption) in FIGURES.items()
     ]
     return html.Section(
@@ -100,7 +103,7 @@ def _results() -> html.Section:
             html.Div(
                 [
                     html.Div(
-                        [html.H2("Code for these numbers"), dcc.Clipboard("Copy", id="copy", target_id="code", copied_children="Copied")],
+                        [html.H2("Code for these numbers"), html.Button("Copy", id="copy")],
                         className="head",
                     ),
                     html.Pre("", id="code", tabIndex=0, **{"aria-label": "Python code"}),
@@ -116,7 +119,7 @@ def _results() -> html.Section:
 
 def graph(name: str) -> dcc.Graph:
     """An empty figure of that name."""
-    return dcc.Graph(figure=empty_figure(), id=name, config=GRAPH, responsive=True, className="graph")
+    return dcc.Graph(figure=empty_figure(), id=name, config=GRAPH, responsive=True, style={"height": HEIGHT})
 
 
 def table(rows: list[tuple[str, str]]) -> html.Table:

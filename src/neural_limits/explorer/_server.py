@@ -19,6 +19,12 @@ from ._worker import Worker
 HOST = "127.0.0.1"
 THREADS = 4
 BODY = 2**20  # bytes of a request
+INDEX = """<!DOCTYPE html>
+<html lang="en">
+<head>{%metas%}<title>{%title%}</title>{%favicon%}{%css%}</head>
+<body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body>
+</html>
+"""
 
 
 def application(worker: Worker) -> Dash:
@@ -28,7 +34,7 @@ def application(worker: Worker) -> Dash:
         assets_folder=str(Path(__file__).parent / "assets"), enable_mcp=False, compress=False,
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
     )  # fmt: skip
-    app.index_string = app.index_string.replace("<html>", '<html lang="en">')
+    app.index_string = INDEX
     app.layout = layout()
     connect(app, worker)
     return app

@@ -116,7 +116,7 @@ class WideNetwork(View):
             panels = [f"start, step {min(kernels)}", f"end, step {max(kernels)}"][: len(kernels)]
             values = np.stack([kernels[min(kernels)], kernels[max(kernels)]][: len(kernels)])
             data["kernel"] = xr.DataArray(values, dims=("panel", "row", "column"), coords={"panel": panels})
-            data.kernel.attrs = {"symbol": "Φ", "long_name": "last layer's features, sample by sample"}
+            data.kernel.attrs = {"symbol": "Φ", "long_name": "Features of the last layer, sample by sample (mean over neurons)."}
             if self.has_curvature:
                 found = curvature.dataset()
                 data["eigenvalue"] = found.eigenvalue.isel(kind=0, mode=0, drop=True).rename(step="record")
@@ -141,7 +141,7 @@ class WideNetwork(View):
             f"width, steps, record = {self.width}, {self.steps}, {records(self.steps)}",
             "rules, x = network.rules(table, width, task.inputs), jnp.asarray(task.x)",
             "kernels = {}",
-            f"curvature = nl.CurvatureWatch(network, task, table, optimizer, width=width, kinds={tangent}, count=1)"
+            f"curvature = nl.CurvatureWatch(\n    network, task, table, optimizer, width=width, kinds={tangent}, count=1\n)"
             if self.has_curvature
             else None,
             "",
@@ -154,11 +154,11 @@ class WideNetwork(View):
             "",
             "run = nl.train(",
             "    network, task, table, optimizer, width=width, steps=steps, record=record, watch=watch,",
-            f"    {call('', weights=self.weights, seed=self.seed)[1:-1]},",
+            f'    weights="{self.weights}", seed={self.seed},',
             ")",
             "print(run.status, run.message)",
             "print(run.data.loss.values)  # over steps",
-            "print(run.data.singular_value, run.data.record_edge)  # outliers and the bulk's edge, over record and layer",
+            "print(run.data.singular_value, run.data.record_edge)  # outliers, edge of the bulk",
             f"print({self.lr!r} * curvature.dataset().eigenvalue)  # stable below 2" if self.has_curvature else None,
         ]
         return script(lines)

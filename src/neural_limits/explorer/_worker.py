@@ -47,19 +47,18 @@ class Worker:
         self._lock = threading.RLock()
         self._job: Job | None = None
         self._numbers = 0
-        self._closed = False
         self._start_process()
 
     def submit(self, view: View) -> int:
         """Begin; the number of the job."""
         with self._lock:
-            if self._closed:
-                raise RuntimeError("the worker is closed.")
-            self._stop("stopped: other settings were chosen.")
-            self._send(view)
+            if self._busy:
+                self._restart()
+            elif not self._process.is_alive():  # it died, as one does that takes too much memory
+                self._restart()
             self._numbers += 1
             self._job = Job(self._numbers, view, message="starting", started=time.monotonic())
-            threading.Thread(target=self._follow, args=(self._numbers, self._pipe), daemon=True).start()
+            self._send()
             return self._numbers
 
     def look(self, number: int) -> Job | None:
@@ -70,27 +69,13 @@ class Worker:
     def cancel(self) -> None:
         """Stop what is running; nothing if nothing is."""
         with self._lock:
-            self._stop("stopped.")
+            self._end("stopped", "by Cancel.")
 
     def close(self) -> None:
         """End the process."""
         with self._lock:
-            self._closed = True
+            self._job = None
             self._end_process()
-
-    def _send(self, view: View) -> None:
-        try:
-            self._pipe.send(view)
-        except OSError:  # the process has died meanwhile, as one does that takes too much memory
-            self._end_process()
-            self._start_process()
-            self._pipe.send(view)
-
-    def _stop(self, why: str) -> None:
-        if self._job is not None and self._job.state == "running":
-            self._job = replace(self._job, state="stopped", message=why)
-            self._end_process()
-            self._start_process()
 
     def _start_process(self) -> None:
         context = get_context("spawn")  # a fork would copy the threads of a web server and of JAX
@@ -100,35 +85,66 @@ class Worker:
         )
         self._process.start()
         theirs.close()
+        self._ready, self._busy = False, False  # whether it has imported the library; whether it computes
+        threading.Thread(target=self._listen, args=(self._pipe,), daemon=True).start()
 
     def _end_process(self) -> None:
         self._process.kill()
         self._process.join()
         self._pipe.close()
 
-    def _follow(self, number: int, pipe: Connection) -> None:
-        """Take what the process sends until the job has ended."""
+    def _restart(self) -> None:
+        self._end_process()
+        self._start_process()
+
+    def _send(self) -> None:
+        """Hand the job over, if the process is there to take it; it is handed over later if not."""
+        if self._ready and not self._busy and self._job is not None and self._job.state == "running":
+            try:
+                self._pipe.send(self._job.view)
+            except OSError:
+                return  # the process has just died: the listener says so
+            self._busy = True
+
+    def _end(self, state: str, message: str) -> None:
+        """The running job ends without a result."""
+        if self._job is not None and self._job.state == "running":
+            self._job = replace(self._job, state=state, message=message)
+            if self._busy:
+                self._restart()
+
+    def _listen(self, pipe: Connection) -> None:
+        """Take what one process sends until another has taken its place."""
         while True:
             message = self._received(pipe)
             with self._lock:
-                job = self._job
-                if job is None or job.number != number or job.state != "running":
+                if pipe is not self._pipe or pipe.closed:
                     return
                 if message is None:
-                    if job.seconds > self._limit:
-                        self._stop(f"stopped after {self._limit:.0f} s; lower {job.view.cheaper}.")
-                elif message[0] == "progress":
-                    done, total, note = message[1]
-                    self._job = replace(job, done=done, total=total, message=note)
-                elif message[0] == "done":
-                    self._job = replace(job, state="done", message="", data=message[1])
-                else:
-                    self._job = replace(job, state="failed", message=message[1])
+                    if self._job is not None and self._job.seconds > self._limit:
+                        self._end("stopped", f"it took {self._limit:.0f} s; lower {self._job.view.cheaper}.")
+                elif message[0] == "ready":
+                    self._ready = True
+                    self._send()
+                elif not self._take(*message):
+                    return
+
+    def _take(self, kind: str, content: Any) -> bool:
+        """Progress or the end of the running job; whether the process lives on."""
+        if self._job is not None and self._job.state == "running":
+            if kind == "progress":
+                done, total, note = content
+                self._job = replace(self._job, done=done, total=total, message=note)
+            elif kind == "done":
+                self._job = replace(self._job, state="done", message="", data=content)
+            else:
+                self._job = replace(self._job, state="failed", message=content)
+        self._busy = self._busy and kind == "progress"
+        return kind != "died"
 
     def _received(self, pipe: Connection) -> Any:
         """A message; None where there is none yet."""
         try:
             return pipe.recv() if pipe.poll(0.1) else None
         except (EOFError, OSError, TypeError):  # ended, or closed by a stop in another thread
-            code = self._process.exitcode
-            return "failed", f"the computing process ended ({code}), perhaps for want of memory; choose smaller sizes."
+            return "died", "the computing process ended, perhaps for want of memory; choose smaller sizes."
