@@ -13,8 +13,13 @@ PACKAGES = (
     "neural-limits", "jax", "jaxlib", "equinox", "numpy", "scipy", "xarray", "h5netcdf", "h5py", "matplotlib",
     "scikit-learn", "tyro", "rich",
 )  # fmt: skip
-EXTRAS = {"torch": "PyTorch models", "ray": "sweeps over many machines", "plotly": "interactive figures"}
-EXTRA_NAMES = {"torch": "torch", "ray": "ray", "plotly": "report"}
+EXTRAS = {
+    "torch": "PyTorch models",
+    "ray": "sweeps over many machines",
+    "plotly": "interactive figures",
+    "dash": "the explorer",
+}
+EXTRA_NAMES = {"torch": "torch", "ray": "ray", "plotly": "report", "dash": "explore"}
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,10 @@ class DeepLinearLimit(View):
         kernels = [sol.data.residual_overlap.values, sol.data.backward_overlap.values[0]]
         panels = ["residuals", "backward vectors, layer 1"]
         data["kernel"] = xr.DataArray(np.stack(kernels), dims=("panel", "row", "column"), coords={"panel": panels})
-        data.kernel.attrs = {"symbol": "C", "long_name": "Overlaps of the residuals, and of the backward vectors, of two steps."}
+        data.kernel.attrs = {
+            "symbol": "C",
+            "long_name": "Overlaps of the residuals, and of the backward vectors, of two steps.",
+        }
         data.attrs = {"status": sol.status, "message": sol.message}
         return data
 

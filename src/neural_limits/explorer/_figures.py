@@ -91,7 +91,8 @@ def kernel_figure(data: xr.Dataset) -> go.Figure:
         bound = float(sizes.max() if shared else sizes[i])
         place = (i + 0.5) / len(panels)
         bar = {"orientation": "h", "thickness": 9, "len": 0.8 / len(panels), "x": place, "xanchor": "center", "y": -0.3,
-               "nticks": 3, "outlinewidth": 0, "tickfont": {"size": 11}}  # fmt: skip
+               "tickvals": [-bound, 0, bound], "ticktext": [f"{v:.2g}" for v in (-bound, 0, bound)], "outlinewidth": 0,
+               "tickfont": {"size": 11}}  # fmt: skip
         figure.add_heatmap(
             z=np.asarray(values, float), zmin=-bound, zmax=bound, colorscale=DIVERGING, row=1, col=i + 1,
             colorbar=bar, hovertemplate="%{y}, %{x}: %{z:.4g}<extra></extra>",

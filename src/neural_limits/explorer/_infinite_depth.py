@@ -65,7 +65,10 @@ class InfiniteDepth(View):
             ends = [kernel.isel(step=step, step_b=step).values for step in steps]
             panels = [f"start, step {steps[0]}", f"end, step {steps[1]}"]
             data["kernel"] = xr.DataArray(np.stack(ends), dims=("panel", "row", "column"), coords={"panel": panels})
-            data.kernel.attrs = {"symbol": "Φ", "long_name": "Features at the output end, sample by sample (mean over neurons)."}
+            data.kernel.attrs = {
+                "symbol": "Φ",
+                "long_name": "Features at the output end, sample by sample (mean over neurons).",
+            }
         first = theory.kernels_at_init(task.x, self.activation, self.sigma_w).tangent_kernel.values
         data["eigenvalue"] = ("record", np.linalg.eigvalsh(first)[-1:] / task.samples, {"symbol": "λ"})
         data.coords["record"] = [0]
@@ -87,7 +90,7 @@ class InfiniteDepth(View):
                 "import neural_limits as nl",
                 "",
                 "theory = nl.limits.infinite_depth",
-                f'task = {call("nl.tasks.toy", samples=self.samples, labels="sine")}',
+                f"task = {call('nl.tasks.toy', samples=self.samples, labels='sine')}",
                 solve,
                 "print(solution.status, solution.message)",
                 "print(solution.data.loss.values)  # over steps",

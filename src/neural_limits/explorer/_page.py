@@ -18,7 +18,7 @@ FIGURES = {
     "stability": ("Stability", "Learning rate times the tangent kernel's leading mode. Above 2, training oscillates."),
     "kernels": ("Kernels", ""),
 }
-GRAPH = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
+GRAPH: Any = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
 HEIGHT = "290px"
 POLL = 500  # milliseconds
 FIRST = next(iter(VIEWS))
@@ -51,7 +51,7 @@ def _settings() -> html.Section:
             html.Details([html.Summary("Settings"), html.Div(controls(VIEWS[FIRST]), id="controls")], open=True),
         ],
         className="settings",
-        **{"aria-label": "Settings"},
+        **_named("Settings"),
     )
 
 
@@ -69,7 +69,7 @@ def setting_id(name: str) -> dict[str, str]:
 def _control(name: str, control: Control, value: Any) -> Any:
     hint = [html.Span(control.hint, className="soft hint")] if control.hint else []
     if isinstance(control, Choice):
-        radio = dcc.RadioItems(dict(control.options), value, id=setting_id(name))  # type: ignore[arg-type]
+        radio = dcc.RadioItems(dict(control.options), value, id=setting_id(name))
         return html.Fieldset([html.Legend([control.label, *hint]), radio], className="choice")
     assert isinstance(control, Number)
     dom = json.dumps(setting_id(name), sort_keys=True, separators=(",", ":"))  # as Dash writes it
@@ -91,7 +91,7 @@ def _results() -> html.Section:
             html.Div(
                 [
                     html.P("starting", id="status", role="status"),
-                    html.Progress(id="progress", max="1", value="0", **{"aria-label": "Progress"}),
+                    html.Progress(id="progress", max="1", value="0", **_named("Progress")),
                     html.Button("Cancel", id="cancel", disabled=True),
                     html.Button("Compute again", id="again"),
                 ],
@@ -106,15 +106,20 @@ def _results() -> html.Section:
                         [html.H2("Code for these numbers"), html.Button("Copy", id="copy")],
                         className="head",
                     ),
-                    html.Pre("", id="code", tabIndex=0, **{"aria-label": "Python code"}),
+                    html.Pre("", id="code", tabIndex=0, **_named("Python code")),
                 ]
             ),
         ],
         id="results",
         className="results",
         tabIndex=-1,
-        **{"aria-label": "Results"},
+        **_named("Results"),
     )
+
+
+def _named(label: str) -> dict[str, Any]:
+    """What a screen reader calls an element."""
+    return {"aria-label": label}
 
 
 def graph(name: str) -> dcc.Graph:

@@ -42,14 +42,12 @@ class View(ABC):
             object.__setattr__(self, name, control.check(name, getattr(self, name)))
         self.check()
         cost = self.cost()
+        remedy = f"lower {self.cheaper}."
         if cost.bytes > BYTES:
-            raise ValueError(
-                f"this would take about {cost.bytes / 2**30:.2g} GiB, more than {BYTES / 2**30:.0f}; lower {self.cheaper}."
-            )
+            size = f"{cost.bytes / 2**30:.2g} GiB, more than {BYTES / 2**30:.0f}"
+            raise ValueError(f"this would take about {size}; {remedy}")
         if cost.seconds > SECONDS:
-            raise ValueError(
-                f"this would take about {cost.seconds:,.0f} s, more than {SECONDS:.0f}; lower {self.cheaper}."
-            )
+            raise ValueError(f"this would take about {cost.seconds:,.0f} s, more than {SECONDS:.0f}; {remedy}")
 
     @classmethod
     def controls(cls) -> dict[str, Control]:

@@ -116,7 +116,10 @@ class WideNetwork(View):
             panels = [f"start, step {min(kernels)}", f"end, step {max(kernels)}"][: len(kernels)]
             values = np.stack([kernels[min(kernels)], kernels[max(kernels)]][: len(kernels)])
             data["kernel"] = xr.DataArray(values, dims=("panel", "row", "column"), coords={"panel": panels})
-            data.kernel.attrs = {"symbol": "Φ", "long_name": "Features of the last layer, sample by sample (mean over neurons)."}
+            data.kernel.attrs = {
+                "symbol": "Φ",
+                "long_name": "Features of the last layer, sample by sample (mean over neurons).",
+            }
             if self.has_curvature:
                 found = curvature.dataset()
                 data["eigenvalue"] = found.eigenvalue.isel(kind=0, mode=0, drop=True).rename(step="record")
@@ -127,7 +130,7 @@ class WideNetwork(View):
 
     def code(self) -> str:
         name = "MLP" if self.network == "mlp" else "ResNet"
-        size = {"hidden" if self.network == "mlp" else "depth": self.depth}
+        size: dict[str, Any] = {"hidden" if self.network == "mlp" else "depth": self.depth}
         tangent = '("gauss_newton",)'
         lines = [
             "import jax.numpy as jnp",
@@ -141,13 +144,15 @@ class WideNetwork(View):
             f"width, steps, record = {self.width}, {self.steps}, {records(self.steps)}",
             "rules, x = network.rules(table, width, task.inputs), jnp.asarray(task.x)",
             "kernels = {}",
-            f"curvature = nl.CurvatureWatch(\n    network, task, table, optimizer, width=width, kinds={tangent}, count=1\n)"
+            "curvature = nl.CurvatureWatch(" if self.has_curvature else None,
+            f"    network, task, table, optimizer, width=width, kinds={tangent}, count=1"
             if self.has_curvature
             else None,
+            ")" if self.has_curvature else None,
             "",
             "",
             "def watch(step, parameters):",
-                "    curvature(step, parameters)" if self.has_curvature else None,
+            "    curvature(step, parameters)" if self.has_curvature else None,
             "    features = network.forward(parameters, x, rules)[1].last",
             "    kernels[step] = np.asarray(features @ features.T) / width",
             "",

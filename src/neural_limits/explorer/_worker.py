@@ -52,9 +52,7 @@ class Worker:
     def submit(self, view: View) -> int:
         """Begin; the number of the job."""
         with self._lock:
-            if self._busy:
-                self._restart()
-            elif not self._process.is_alive():  # it died, as one does that takes too much memory
+            if self._busy or not self._process.is_alive():  # one that takes too much memory dies
                 self._restart()
             self._numbers += 1
             self._job = Job(self._numbers, view, message="starting", started=time.monotonic())
