@@ -15,7 +15,10 @@ from ._views import VIEWS
 FIGURES = {
     "loss": ("Loss", ""),
     "outliers": ("Outliers", "Singular values of each hidden matrix outside its random bulk; dashed: the bulk's edge."),
-    "stability": ("Stability", "Learning rate times the tangent kernel's leading mode. Above 2, training oscillates."),
+    "stability": (
+        "Stability",
+        "Learning rate times the tangent kernel's leading mode. Above 2, training oscillates or diverges.",
+    ),
     "kernels": ("Kernels", ""),
 }
 GRAPH: Any = {"displayModeBar": False, "scrollZoom": False, "responsive": True}
