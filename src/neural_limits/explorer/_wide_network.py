@@ -23,6 +23,7 @@ CLASSES = {"mup": "MuP", "depth-mup": "DepthMuP", "ntk": "NTK", "standard": "Sta
 DIGITS = (3, 8)  # two classes: one output, so that the tangent kernel is one backward pass
 TOUCHED = 30  # directions a sample adds over a run, both sides together (benchmarks/touched_rank.py)
 START_SECONDS = 4.0  # compilation, and the spectra of a small run
+SCAN_SECONDS = 30.0  # more for residual networks on conditioned weights: the scan compiles anew at every growth
 RATE = 1.5e9  # multiplications a second, seen on two cores
 
 
@@ -62,7 +63,8 @@ class WideNetwork(View):
         held = self.depth * self.width * matrix * 4.0
         work = held / 4 * self.samples * (self.steps + 4 * len(records(self.steps)))
         copies = 3 if self.weights == "dense" else 4  # growing, and the looks of the spectra
-        return Cost(START_SECONDS + work / RATE, copies * held)
+        scanned = SCAN_SECONDS if self.network == "resnet" and self.weights == "conditioned" else 0.0
+        return Cost(START_SECONDS + scanned + work / RATE, copies * held)
 
     @property
     def _task_options(self) -> dict[str, Any]:
@@ -103,8 +105,9 @@ class WideNetwork(View):
         def watch(step: int, parameters: Parameters) -> None:
             if self.has_curvature:
                 curvature(step, parameters)
-            features = network.forward(parameters, x, rules)[1].last
-            kernels[step] = np.asarray(features @ features.T) / self.width
+            if step in (0, self.steps):
+                features = network.forward(parameters, x, rules)[1].last
+                kernels[step] = np.asarray(features @ features.T) / self.width
 
         run = nl.train(
             network, task, table, optimizer, width=self.width, steps=self.steps, weights=self.weights,
@@ -113,8 +116,8 @@ class WideNetwork(View):
         )  # fmt: skip
         data = run.data[["loss", "singular_value", "record_edge"]].copy()
         if kernels:
-            panels = [f"start, step {min(kernels)}", f"end, step {max(kernels)}"][: len(kernels)]
-            values = np.stack([kernels[min(kernels)], kernels[max(kernels)]][: len(kernels)])
+            panels = [f"{'end' if step else 'start'}, step {step}" for step in kernels]
+            values = np.stack(list(kernels.values()))
             data["kernel"] = xr.DataArray(values, dims=("panel", "row", "column"), coords={"panel": panels})
             data.kernel.attrs = {
                 "symbol": "Φ",
@@ -153,8 +156,9 @@ class WideNetwork(View):
             "",
             "def watch(step, parameters):",
             "    curvature(step, parameters)" if self.has_curvature else None,
-            "    features = network.forward(parameters, x, rules)[1].last",
-            "    kernels[step] = np.asarray(features @ features.T) / width",
+            "    if step in (0, steps):",
+            "        features = network.forward(parameters, x, rules)[1].last",
+            "        kernels[step] = np.asarray(features @ features.T) / width",
             "",
             "",
             "run = nl.train(",
