@@ -15,9 +15,9 @@ PACKAGES = (
 )  # fmt: skip
 EXTRAS = {
     "torch": "PyTorch models", "ray": "sweeps over many machines", "optuna": "a sampler of sweeps",
-    "plotly": "interactive figures",
+    "plotly": "interactive figures", "dash": "the explorer",
 }  # fmt: skip
-EXTRA_NAMES = {"torch": "torch", "ray": "ray", "optuna": "optuna", "plotly": "report"}
+EXTRA_NAMES = {"torch": "torch", "ray": "ray", "optuna": "optuna", "plotly": "report", "dash": "explore"}
 
 
 @dataclass(frozen=True)

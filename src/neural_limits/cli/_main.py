@@ -15,6 +15,7 @@ from ._audit import Audit
 from ._doctor import Doctor
 from ._errors import DONE, FAILED, USAGE, report_error
 from ._experiment import Experiment, Experiments
+from ._explore import Explore
 from ._report import Report
 from ._simulate import Simulate
 from ._sweep import Sweep
@@ -26,6 +27,7 @@ Command = (
     | Annotated[Experiments, tyro.conf.subcommand("experiments")]
     | Annotated[Experiment, tyro.conf.subcommand("experiment")]
     | Annotated[Sweep, tyro.conf.subcommand("sweep", description="Grids of trials, resumable.")]
+    | Annotated[Explore, tyro.conf.subcommand("explore")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
 )

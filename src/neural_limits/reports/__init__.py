@@ -9,7 +9,13 @@ from ._figures import captions as captions
 from ._figures import figures as figures
 from ._rebuild import rebuild as rebuild
 from ._run_page import write_report as write_report
+from ._style import EDGE as EDGE
+from ._style import LAYERS as LAYERS
+from ._style import MEASURED as MEASURED
+from ._style import PREDICTED as PREDICTED
+from ._style import layer_colours as layer_colours
 from ._style import png as png
+from ._style import spans as spans
 from ._tables import OUTLIER_HEADERS as OUTLIER_HEADERS
 from ._tables import OutlierRow as OutlierRow
 from ._tables import outlier_rows as outlier_rows
