@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Words = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="FIELD=VALUE")]
 
+ROWS = 40  # of a printed table
+
 
 @dataclass(frozen=True, kw_only=True)
 class SweepRun:
@@ -110,9 +112,42 @@ class SweepStatus:
         return DONE
 
 
+@dataclass(frozen=True)
+class SweepReport:
+    """Write DIR/report.html with interactive figures, and DIR/figures; of an unfinished sweep what there is."""
+
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    """The folder of the sweep."""
+
+    def run(self) -> int:
+        """Write the page; print its path, best rates and slopes."""
+        report_sweep(self.folder)
+        return DONE
+
+
 Sweep = (
-    Annotated[SweepRun, tyro.conf.subcommand("run")] | Annotated[SweepStatus, tyro.conf.subcommand("status")]
-)  # `sweep report` belongs here too, on top of `open_sweep(DIR).data`
+    Annotated[SweepRun, tyro.conf.subcommand("run")]
+    | Annotated[SweepStatus, tyro.conf.subcommand("status")]
+    | Annotated[SweepReport, tyro.conf.subcommand("report")]
+)
+
+
+def report_sweep(path: Path) -> None:
+    """Write a sweep's page; print its path, best rates and slopes."""
+    from ..reports import BEST_HEADERS, INSTALL, SLOPE_HEADERS, best_cells, slope_cells, write_sweep_report
+
+    found = write_sweep_report(path)
+    for title, headers, cells, right in (
+        ("Best learning rates", BEST_HEADERS, best_cells(found.best), 1),
+        ("Slopes", SLOPE_HEADERS, slope_cells(found.slopes), 3),
+    ):
+        if cells:
+            table(title, headers, cells[:ROWS], numbers=[right])
+            if len(cells) > ROWS:
+                line(f"        ... and {len(cells) - ROWS} more on the page")
+    if not found.interactive:
+        say(f"plotly is not installed: the page's figures are still pictures; {INSTALL} makes them interactive.")
+    line(f"report  {found.page}")
 
 
 def summary(folder: SweepFolder) -> Status:

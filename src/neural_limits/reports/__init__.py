@@ -1,4 +1,4 @@
-"""Figures from datasets, and one self-contained HTML page a run: no script, no network."""
+"""Figures from datasets, and one self-contained HTML page a run or sweep: no network, scripts for sweeps only."""
 
 from ._audit_page import AUDIT_HEADERS as AUDIT_HEADERS
 from ._audit_page import AUDIT_NUMBERS as AUDIT_NUMBERS
@@ -10,6 +10,12 @@ from ._figures import figures as figures
 from ._rebuild import rebuild as rebuild
 from ._run_page import write_report as write_report
 from ._style import png as png
+from ._sweep_page import BEST_HEADERS as BEST_HEADERS
+from ._sweep_page import INSTALL as INSTALL
+from ._sweep_page import SLOPE_HEADERS as SLOPE_HEADERS
+from ._sweep_page import best_cells as best_cells
+from ._sweep_page import slope_cells as slope_cells
+from ._sweep_page import write_sweep_report as write_sweep_report
 from ._tables import OUTLIER_HEADERS as OUTLIER_HEADERS
 from ._tables import OutlierRow as OutlierRow
 from ._tables import outlier_rows as outlier_rows
