@@ -134,17 +134,14 @@ Sweep = (
 
 def report_sweep(path: Path) -> None:
     """Write a sweep's page; print its path, best rates and slopes."""
-    from ..reports import BEST_HEADERS, INSTALL, SLOPE_HEADERS, best_cells, slope_cells, write_sweep_report
+    from ..reports import INSTALL, best_listing, slope_listing, write_sweep_report
 
     found = write_sweep_report(path)
-    for title, headers, cells, right in (
-        ("Best learning rates", BEST_HEADERS, best_cells(found.best), 1),
-        ("Slopes", SLOPE_HEADERS, slope_cells(found.slopes), 3),
-    ):
-        if cells:
-            table(title, headers, cells[:ROWS], numbers=[right])
-            if len(cells) > ROWS:
-                line(f"        ... and {len(cells) - ROWS} more on the page")
+    for title, listing in (("Best learning rates", best_listing(found.best)), ("Slopes", slope_listing(found.slopes))):
+        if listing.cells:
+            table(title, listing.headers, listing.cells[:ROWS], numbers=listing.right)
+        if len(listing.cells) > ROWS:
+            line(f"        ... and {len(listing.cells) - ROWS} more")
     if not found.interactive:
         say(f"plotly is not installed: the page's figures are still pictures; {INSTALL} makes them interactive.")
     line(f"report  {found.page}")

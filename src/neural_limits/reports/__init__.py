@@ -10,11 +10,9 @@ from ._figures import figures as figures
 from ._rebuild import rebuild as rebuild
 from ._run_page import write_report as write_report
 from ._style import png as png
-from ._sweep_page import BEST_HEADERS as BEST_HEADERS
 from ._sweep_page import INSTALL as INSTALL
-from ._sweep_page import SLOPE_HEADERS as SLOPE_HEADERS
-from ._sweep_page import best_cells as best_cells
-from ._sweep_page import slope_cells as slope_cells
+from ._sweep_page import best_listing as best_listing
+from ._sweep_page import slope_listing as slope_listing
 from ._sweep_page import write_sweep_report as write_sweep_report
 from ._tables import OUTLIER_HEADERS as OUTLIER_HEADERS
 from ._tables import OutlierRow as OutlierRow

@@ -16,7 +16,7 @@ MARKS = {"diverged": ("x", "diverged"), "absent": ("o", "no result")}
 def still(picture: Picture) -> Figure:
     """The first twelve views as panels of one figure."""
     shown = list(picture.views.items())[:MOST_PANELS]
-    figure, axes = canvas(len(shown), columns=2 if len(shown) == 2 else 3, height=3.4 if len(shown) < 3 else 2.9)
+    figure, axes = canvas(len(shown), columns=2 if len(shown) in (2, 4) else 3, height=3.4 if len(shown) < 3 else 2.9)
     for axis, (place, drawn) in zip(axes, shown, strict=True):
         axis.set_title(picture.label(place), fontsize=SMALL, loc="left")
         for series in drawn:

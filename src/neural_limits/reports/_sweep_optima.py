@@ -12,11 +12,16 @@ import numpy as np
 import xarray as xr
 
 from ..sweeps import best_rate, rate_slope, slope
-from ._sweep_rows import RATE, SEED, SIZES, show
+from ._sweep_rows import RATE, SEED, SIZES
 
-BORDER = "at the border of the rates: the optimum may lie beyond"
-BESIDE = "the next rate diverges: a point of the grid"
-STILL = "the same for all resampled seeds: known to the grid's spacing only"
+BORDER = "at the border"
+BESIDE = "beside divergence"
+STILL = "grid point"
+MEANING = (
+    "At the border: the lowest point is the smallest or largest rate or beside a missing one, so the optimum may lie "
+    "beyond. Beside divergence: the next rate diverged for a seed, and the best is a point of the grid. Grid point: "
+    "the same one for all resampled seeds, known to the grid's spacing only."
+)
 ZERO = 1e-9  # errors and slopes below it are rounding
 
 
@@ -104,15 +109,6 @@ def _cells(
             drawn = [n for n in data.coords if data[n].dims == ("trial",) and n != "trial"]
             place |= {str(n): data[n].values[at["trial"]].item() for n in drawn}
         yield place, values.isel(at)
-
-
-def in_words(place: Mapping[str, Any]) -> str:
-    """A place as one would say it.
-
-    >>> in_words({"width": 64, "parametrization": "mup"}), in_words({})
-    ('width 64, parametrization mup', 'all trials')
-    """
-    return ", ".join(f"{name} {show(value)}" for name, value in place.items()) or "all trials"
 
 
 def with_error(value: float, error: float, digits: int = 2) -> str:

@@ -20,7 +20,7 @@ from ._picture import Picture
 from ._run_page import REPORT
 from ._still import still
 from ._style import MOST_PANELS, png
-from ._sweep_optima import Best, Slope, best_rows, in_words, slope_rows, with_error
+from ._sweep_optima import MEANING, Best, Slope, best_rows, slope_rows, with_error
 from ._sweep_rows import Rows
 from ._sweep_rows import show as field
 from ._sweep_views import best_picture, curves_picture, loss_picture, outlier_picture
@@ -145,39 +145,51 @@ def _spec(value: Any) -> str:
 
 # -- optima ------------------------------------------------------------------------------------------------
 
-BEST_HEADERS = ("at", "best rate", "remark")
-SLOPE_HEADERS = ("at", "of", "over", "slope", "remark")
+
+class Listing(NamedTuple):
+    """A table as text."""
+
+    headers: tuple[str, ...]
+    cells: list[tuple[str, ...]]
+    right: list[int]
 
 
-def best_cells(best: Sequence[Best]) -> list[tuple[str, str, str]]:
-    """Best rates as text: where, the rate with its error, what to know."""
-    return [(in_words(b.place), with_error(b.rate, b.rate * b.error), b.remark) for b in best]
+def best_listing(best: Sequence[Best]) -> Listing:
+    """Best rates: where, the rate with its error, what to know."""
+    names = tuple(best[0].place) if best else ()
+    cells = [(*map(field, b.place.values()), with_error(b.rate, b.rate * b.error), b.remark) for b in best]
+    return Listing((*names, "best rate", "remark"), cells, [len(names)])
 
 
-def slope_cells(slopes: Sequence[Slope]) -> list[tuple[str, str, str, str, str]]:
-    """Slopes as text."""
-    return [(in_words(s.place), s.of, s.over, with_error(s.slope, s.error), s.remark) for s in slopes]
+def slope_listing(slopes: Sequence[Slope]) -> Listing:
+    """Slopes: over what, where, the slope with its error, what to know."""
+    names = tuple(dict.fromkeys(n for s in slopes for n in s.place))
+    cells = [
+        (s.of, s.over, *(field(s.place.get(n, "–")) for n in names), with_error(s.slope, s.error), s.remark)
+        for s in slopes
+    ]
+    return Listing(("of", "over", *names, "slope", "remark"), cells, [2 + len(names)])
 
 
 def _optima(best: Sequence[Best], slopes: Sequence[Slope]) -> list[Html]:
     parts = []
     if best:
-        note = "Least geometric mean of the final loss over seeds; standard errors from resampled seeds."
-        shown = _first(best_cells(best), BEST_HEADERS, [1])
+        note = "Least geometric mean of the final loss over seeds; standard errors from resampled seeds. " + MEANING
+        shown = _first(best_listing(best))
         parts.append(section("Best learning rates", element("p", text(note), kind="soft"), *shown))
     if slopes:
         note = "Of the logarithm in the logarithm of the size, by least squares; standard errors from resampled seeds."
         note += " A slope of zero of the best rate: rates transfer." if best else ""
-        shown = _first(slope_cells(slopes), SLOPE_HEADERS, [3])
+        shown = _first(slope_listing(slopes))
         parts.append(section("Slopes", element("p", text(note), kind="soft"), *shown))
     return parts
 
 
-def _first(rows: Sequence[Sequence[str]], headers: Sequence[str], right: list[int]) -> list[Html]:
+def _first(listing: Listing) -> list[Html]:
     """A table of the first rows, and how many are left out."""
-    parts = [table(headers, rows[:MOST_PLACES], numbers=right)]
-    if len(rows) > MOST_PLACES:
-        left = f"The first {MOST_PLACES} of {len(rows)} rows; all are in nl.open_sweep(DIR).data."
+    parts = [table(listing.headers, listing.cells[:MOST_PLACES], numbers=listing.right)]
+    if len(listing.cells) > MOST_PLACES:
+        left = f"The first {MOST_PLACES} of {len(listing.cells)} rows; all are in nl.open_sweep(DIR).data."
         parts.append(element("p", text(left), kind="soft"))
     return parts
 

@@ -38,10 +38,11 @@ def loss_picture(rows: Rows, roles: Roles) -> Picture | None:
     views = {}
     for place, pick in _choices(rows, roles.picks):
         drawn: list[Series] = []
-        for line in lines:
+        for i, line in enumerate(lines):
             here = points.get((pick, line), [])
             name = f"{label} {show(line)}" if roles.line else "all trials"
-            drawn += _line(name, here, colours[line], roles, (bottom, top))
+            apart = 1.4 ** min(i, 6)  # marks of several lines at one rate must not hide each other
+            drawn += _line(name, here, colours[line], roles, (bottom / apart, top * apart))
         views[place] = drawn
     caption = (
         f"Loss after the last update over the {_label(roles.x)}: geometric mean over seeds; the bars are the seeds' range, "

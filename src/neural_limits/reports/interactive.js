@@ -74,9 +74,9 @@
     const points = () => drawn.flatMap((series, curve) => series.x.map((_, i) => [series, curve, i])).filter(([s, , i]) => s.y[i] !== null);
     const layout = () => ({
       font: { family: "system-ui, sans-serif", size: 13, color: "#1b1f24" }, paper_bgcolor: "#fff", plot_bgcolor: "#fff",
-      margin: { l: 56, r: 14, t: 14, b: 44 }, xaxis: axis(picture.x), yaxis: axis(picture.y), hovermode: "closest",
+      margin: { l: 56, r: 14, t: 34, b: 44 }, xaxis: axis(picture.x), yaxis: axis(picture.y), hovermode: "closest",
       dragmode: coarse ? false : "zoom", // a finger scrolls the page
-      legend: { orientation: "h", y: -0.2, yanchor: "top", x: 0 }, hoverlabel: { align: "left" },
+      legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 }, hoverlabel: { align: "left" },
     });
     const draw = () => {
       drawn = picture.views[picks.map((pick) => pick.value).join(",")] || [];
