@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,40 +47,44 @@ class Slope:
     remark: str
 
 
-def best_rows(data: xr.Dataset) -> list[Best]:
-    """The best rate for every combination of the other fields; none where the rate is not a field of the grid."""
-    if not _has_rates(data):
+def optima_of(data: xr.Dataset) -> xr.Dataset | None:
+    """`best_rate` of a dataset; None where the rate is not a field of the grid."""
+    return best_rate(data) if data.final_loss.sizes.get(RATE, 0) > 1 else None
+
+
+def best_rows(data: xr.Dataset, optima: xr.Dataset | None) -> list[Best]:
+    """The best rate for every combination of the other fields."""
+    if optima is None:
         return []
-    found = best_rate(data)
     rows = []
-    for place, cell in _cells(data, found):
+    for place, at in _places(data, {RATE, SEED}):
+        cell = optima.isel(at)
         border, beside = bool(cell.at_border), bool(cell.beside_divergence)
-        rate = float(cell.best)
-        error = float(cell.best_error)
+        rate, error = float(cell.best), float(cell.best_error)
         remark = "; ".join([BORDER] * border + [BESIDE] * beside + [STILL] * (error < ZERO))
         rows.append(Best(place, rate, error, "every rate diverged or has no result" if math.isnan(rate) else remark))
     return rows
 
 
-def slope_rows(data: xr.Dataset) -> list[Slope]:
+def slope_rows(data: xr.Dataset, optima: xr.Dataset | None) -> list[Slope]:
     """Slopes over every size that varies: of the best rate, or of the final loss where all have one rate."""
-    sizes = [n for n in SIZES if data.final_loss.sizes.get(n, 0) > 1]
-    of = "best rate" if _has_rates(data) else "final loss"
     rows = []
-    for over in sizes:
-        inner = {over, RATE, SEED} if _has_rates(data) else {over, SEED}
-        for place, cell in _cells(data, data[["final_loss"]], inner):
-            rows.append(Slope(place, of, over, *(_rate if _has_rates(data) else _loss)(cell, over)))
+    for over in (n for n in SIZES if data.final_loss.sizes.get(n, 0) > 1):
+        for place, at in _places(data, {over, SEED} if optima is None else {over, RATE, SEED}):
+            cell = data[["final_loss"]].isel(at)
+            if optima is None:
+                rows.append(Slope(place, "final loss", over, *_loss(cell, over)))
+            else:
+                rows.append(Slope(place, "best rate", over, *_rate(cell, optima.isel(at), over)))
     return rows
 
 
-def _rate(cell: xr.Dataset, over: str) -> tuple[float, float, str]:
-    best = best_rate(cell)
-    if np.isnan(best.best).any():
+def _rate(cell: xr.Dataset, optima: xr.Dataset, over: str) -> tuple[float, float, str]:
+    if np.isnan(optima.best).any():
         return math.nan, math.nan, "not every size has a best rate"
     found = rate_slope(cell, over)
-    counts = {"at the border": int(best.at_border.sum()), "beside divergence": int(best.beside_divergence.sum())}
-    total = best.sizes[over]
+    counts = {BORDER: int(optima.at_border.sum()), BESIDE: int(optima.beside_divergence.sum())}
+    total = optima.sizes[over]
     remark = ", ".join(f"{count} of {total} best rates {where}" for where, count in counts.items() if count)
     value, error = float(found.slope), float(found.slope_error)
     return 0.0 if abs(value) < ZERO else value, error, remark
@@ -93,22 +97,15 @@ def _loss(cell: xr.Dataset, over: str) -> tuple[float, float, str]:
     return float(found.slope), float(found.slope_error), ""
 
 
-def _has_rates(data: xr.Dataset) -> bool:
-    return data.final_loss.sizes.get(RATE, 0) > 1
-
-
-def _cells(
-    data: xr.Dataset, values: xr.Dataset, inner: set[str] | frozenset[str] = frozenset({RATE, SEED})
-) -> Iterator[tuple[dict[str, Any], xr.Dataset]]:
-    """Every combination of the fields beside ``inner``: where it is in words, and what stands there."""
+def _places(data: xr.Dataset, inner: set[str]) -> Iterator[tuple[dict[str, Any], dict[Hashable, int]]]:
+    """Every combination of the fields beside ``inner``: as fields and values, and as indices."""
     dims = [d for d in data.final_loss.dims if d not in inner]
+    drawn = [n for n in data.coords if data[n].dims == ("trial",) and n != "trial"]
     for index in itertools.product(*(range(data.sizes[d]) for d in dims)):
         at = dict(zip(dims, index, strict=True))
         place = {str(d): data[d].values[i].item() for d, i in at.items() if d != "trial" and data.sizes[d] > 1}
-        if "trial" in at:
-            drawn = [n for n in data.coords if data[n].dims == ("trial",) and n != "trial"]
-            place |= {str(n): data[n].values[at["trial"]].item() for n in drawn}
-        yield place, values.isel(at)
+        place |= {str(n): data[n].values[at["trial"]].item() for n in drawn if "trial" in at}
+        yield place, at
 
 
 def with_error(value: float, error: float, digits: int = 2) -> str:

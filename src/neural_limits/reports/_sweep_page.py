@@ -20,10 +20,10 @@ from ._picture import Picture
 from ._run_page import REPORT
 from ._still import still
 from ._style import MOST_PANELS, png
-from ._sweep_optima import MEANING, Best, Slope, best_rows, slope_rows, with_error
+from ._sweep_optima import MEANING, Best, Slope, best_rows, optima_of, slope_rows, with_error
 from ._sweep_rows import Rows
 from ._sweep_rows import show as field
-from ._sweep_views import best_picture, curves_picture, loss_picture, outlier_picture
+from ._sweep_views import CURVES, best_picture, curves_picture, loss_picture, outlier_picture
 
 FIGURES = "figures"
 MOST_TRIALS = 200  # in a table
@@ -50,13 +50,14 @@ def write_sweep_report(path: str | os.PathLike[str]) -> SweepReport:
     sweep = open_sweep(path)
     data = sweep.data
     rows = Rows.of(data) if "final_loss" in data else None
-    best, slopes = (best_rows(data), slope_rows(data)) if rows else ([], [])
+    optima = optima_of(data) if rows else None
+    best, slopes = (best_rows(data, optima), slope_rows(data, optima)) if rows else ([], [])
     pictures = _pictures(sweep, data, rows, best, slopes) if rows else []
     (sweep.path / FIGURES).mkdir(exist_ok=True)
-    stills = {picture.name: png(still(picture)) for picture in pictures}
+    plotly = plotly_script()
+    stills = {p.name: png(still(p)) for p in pictures if p.name != CURVES or not plotly}
     for name, content in stills.items():
         _write(sweep.path / FIGURES / f"{name}.png", content)
-    plotly = plotly_script()
     drawn = [interactive(p) if plotly else image(stills[p.name], f"{p.title}. {p.caption}{_left_out(p)}") for p in pictures]
     now = sweep.status()
     parts = [

@@ -15,6 +15,7 @@ from ._style import EDGE, layer_colours
 from ._sweep_optima import ZERO, Best, Slope, with_error
 from ._sweep_rows import RATE, SIZES, Point, Roles, Rows, geometric, show
 
+CURVES = "loss-over-steps"
 MOST_CURVES = 12  # in one view
 MOST_NUMBERS = 60_000  # in all views of the curves
 MOST_READ = 240  # trials opened for their outliers
@@ -120,9 +121,9 @@ def curves_picture(data: xr.Dataset, rows: Rows, roles: Roles) -> Picture | None
     points = rows.points(roles)
     picks = (*roles.picks, roles.line) if roles.line else roles.picks
     views: dict[tuple[int, ...], list[Series]] = {}
-    curves = sum(min(len(p), MOST_CURVES) for p in points.values())
-    steps = _thinned(int(data.step[-1]), max(MOST_NUMBERS // max(curves, 1), 8))
-    flat = data.loss.transpose(*data.final_loss.dims, "step")
+    count = sum(min(len(p), MOST_CURVES) for p in points.values())
+    steps = _thinned(int(data.step[-1]), max(MOST_NUMBERS // max(count, 1), 8))
+    curves = data.loss.variable  # without coordinates, which cost more than reading a file
     shape, left_out = data.final_loss.shape, 0
     for place, pick in _choices(rows, picks):
         key = (pick[:-1], pick[-1]) if roles.line else (pick, None)
@@ -134,8 +135,8 @@ def curves_picture(data: xr.Dataset, rows: Rows, roles: Roles) -> Picture | None
             series = []
             for i in point.rows:
                 if np.isfinite(rows.loss[i]) or rows.status[i] == "diverged":
-                    at = dict(zip(data.final_loss.dims, np.unravel_index(i, shape), strict=True))
-                    series.append(np.asarray(flat.isel(at).values, float)[steps])
+                    at = dict(zip(data.final_loss.dims, map(int, np.unravel_index(i, shape)), strict=True))
+                    series.append(np.asarray(curves.isel(at).values, float)[steps])
             if series:
                 drawn.append(_curve(point, np.stack(series), steps, colour, roles))
         if drawn:
@@ -145,10 +146,11 @@ def curves_picture(data: xr.Dataset, rows: Rows, roles: Roles) -> Picture | None
     caption = (
         "Training loss before each update: geometric mean over seeds, ended where a seed has no finite loss or stands "
         f"{GROWTH:g} times above its start."
-        + (f" At most {MOST_CURVES} curves are drawn in a view ({left_out} are not)." if left_out else "")
+        + (f" Every {data.sizes['step'] / len(steps):.2g}th step is drawn." if len(steps) < data.sizes["step"] else "")
+        + (f" At most {MOST_CURVES} curves are drawn in a view; {left_out} of all views are not." if left_out else "")
     )
     series_name = str(roles.x or "")
-    return Picture("loss-over-steps", "Loss over steps", caption, Axis("step"), Axis("training loss", True), series_name,
+    return Picture(CURVES, "Loss over steps", caption, Axis("step"), Axis("training loss", True), series_name,
                    _picks(rows, picks), views)  # fmt: skip
 
 

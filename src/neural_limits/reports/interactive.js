@@ -3,6 +3,7 @@
 (() => {
   const ROWS = 2000;
   const NAMED = { diverged: "diverged", absent: "no result" };
+  const SIGNS = { diverged: "×", absent: "○", dashed: "╌" };
   const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const digits = (value) => (typeof value === "number" ? String(Number(value.toPrecision(5))) : String(value));
 
@@ -12,14 +13,11 @@
     return [series.name, at, value, series.notes && series.notes[i]].filter(Boolean);
   };
 
-  const trace = (picture, series, named) => {
+  const trace = (picture, series) => {
     const mark = series.look in NAMED;
-    const first = mark && !named.has(series.look);
-    if (mark) named.add(series.look);
     const found = {
       type: "scatter", x: series.x, y: series.y,
-      name: plain(mark ? NAMED[series.look] : series.name),
-      showlegend: !mark || first,
+      name: plain(series.name),
       hovertext: series.x.map((_, i) => words(picture, series, i).map(plain).join("<br>")),
       hoverinfo: "text",
       mode: mark || series.look === "points" ? "markers" : series.look === "dashed" || series.x.length > 25 ? "lines" : "lines+markers",
@@ -36,9 +34,33 @@
 
   const axis = (spec) => {
     const text = spec.label && plain(spec.label);
-    const found = { title: { text }, automargin: true, gridcolor: "#E6E6E6", linecolor: "#7F7F7F", zeroline: false, type: spec.log ? "log" : "-", exponentformat: "power" };
+    const found = { title: { text, standoff: 8 }, automargin: true, gridcolor: "#E6E6E6", linecolor: "#7F7F7F", zeroline: false, type: spec.log ? "log" : "-", exponentformat: "power" };
     if (spec.ticks.length) Object.assign(found, { tickvals: spec.ticks, ticktext: spec.ticks.map(String) });
     return found;
+  };
+
+  // A legend whose entries are buttons: a line can be hidden by keyboard, and many entries wrap on a narrow screen.
+  const legend = (plot, drawn, list) => {
+    list.replaceChildren();
+    for (const name of new Set(drawn.map((series) => series.name))) {
+      const own = drawn.flatMap((series, curve) => (series.name === name ? [curve] : []));
+      const button = list.appendChild(document.createElement("li")).appendChild(document.createElement("button"));
+      const sign = button.appendChild(document.createElement("span"));
+      sign.textContent = SIGNS[drawn[own[0]].look === "dashed" ? "dashed" : ""] || "●";
+      sign.style.color = drawn[own[0]].colour;
+      sign.setAttribute("aria-hidden", "true");
+      button.append(` ${name}`);
+      button.type = "button";
+      button.setAttribute("aria-pressed", "true");
+      button.addEventListener("click", () => {
+        const shown = button.getAttribute("aria-pressed") !== "true";
+        button.setAttribute("aria-pressed", String(shown));
+        Plotly.restyle(plot, { visible: shown }, own);
+      });
+    }
+    for (const look of Object.keys(NAMED)) {
+      if (drawn.some((series) => series.look === look)) list.appendChild(document.createElement("li")).textContent = `${SIGNS[look]} ${NAMED[look]}`;
+    }
   };
 
   const tabulate = (picture, drawn, box) => {
@@ -71,22 +93,22 @@
     let drawn = [];
     let at = -1; // the point that arrow keys stand on
 
-    const points = () => drawn.flatMap((series, curve) => series.x.map((_, i) => [series, curve, i])).filter(([s, , i]) => s.y[i] !== null);
+    const points = () => drawn.flatMap((series, curve) => series.x.map((_, i) => [series, curve, i])).filter(([s, curve, i]) => s.y[i] !== null && plot.data[curve].visible !== false);
     const layout = () => ({
       font: { family: "system-ui, sans-serif", size: 13, color: "#1b1f24" }, paper_bgcolor: "#fff", plot_bgcolor: "#fff",
-      margin: { l: 56, r: 14, t: 34, b: 44 }, xaxis: axis(picture.x), yaxis: axis(picture.y), hovermode: "closest",
+      margin: { l: 56, r: 14, t: 20, b: 60 }, xaxis: axis(picture.x), yaxis: axis(picture.y), hovermode: "closest",
       dragmode: coarse ? false : "zoom", // a finger scrolls the page
-      legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 }, hoverlabel: { align: "left" },
+      showlegend: false, hoverlabel: { align: "left" },
     });
     const draw = () => {
       drawn = picture.views[picks.map((pick) => pick.value).join(",")] || [];
       at = -1;
       said.textContent = drawn.length ? "" : "Nothing to draw for this choice.";
-      const named = new Set();
       const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d"], displayModeBar: coarse ? false : "hover" };
       const shape = layout();
       if (drawn.some((series) => typeof series.x[0] === "string")) shape.xaxis.type = "category";
-      Plotly.react(plot, drawn.map((series) => trace(picture, series, named)), shape, config);
+      Plotly.react(plot, drawn.map((series) => trace(picture, series)), shape, config);
+      legend(plot, drawn, figure.querySelector(".key"));
       if (details.open) tabulate(picture, drawn, details.querySelector(".scroll"));
     };
     const zoom = (how) => {
