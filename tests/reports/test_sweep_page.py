@@ -129,11 +129,12 @@ def test_best_rates_slopes_and_figures_are_those_of_the_data(tmp_path: Path) -> 
     assert marks[0]["y"][0] > max(line["y"][:3])
     best = page.figures["best-rate"]["views"][""][0]
     assert (best["x"], best["y"]) == ([64, 128], [0.1, 0.1])
+    assert "hollow" not in best
     curves = page.figures["loss-over-steps"]["views"]["1"]
     assert [series["name"] for series in curves] == ["lr 0.01", "lr 0.1", "lr 1", "lr 10 (diverged)"]
     np.testing.assert_allclose(curves[0]["y"], np.geomspace(1, 0.1, 9), rtol=1e-5)
     assert sum(row[-3:-1] == ["–", "the loss grew"] for row in page.rows) == 4
-    for name in ("final-loss", "best-rate", "loss-over-steps"):
+    for name in ("final-loss", "best-rate"):
         assert (tmp_path / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -192,6 +193,7 @@ def test_what_is_not_finished_is_said(tmp_path: Path) -> None:
     }
     assert any(row[-2].startswith("the reason") for row in page.rows if len(row) > 3)
     assert ["256", "0.1", "at the border"] in page.rows
+    assert page.figures["best-rate"]["views"][""][0]["hollow"] == [False, True, True]
 
 
 @pytest.mark.parametrize(

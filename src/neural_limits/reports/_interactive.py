@@ -91,6 +91,8 @@ def _series(series: Series) -> dict[str, Any]:
     found |= {"x": [_short(v) for v in series.x], "y": [_short(v) for v in series.y]}
     if any(series.notes):
         found["notes"] = series.notes
+    if any(series.hollow):
+        found["hollow"] = series.hollow
     if any(map(math.isfinite, series.low)):
         found |= {"low": [_short(v) for v in series.low], "high": [_short(v) for v in series.high]}
     return found

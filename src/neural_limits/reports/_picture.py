@@ -31,6 +31,7 @@ class Series:
     low: list[float] = field(default_factory=list)
     high: list[float] = field(default_factory=list)
     look: Look = "line"
+    hollow: list[bool] = field(default_factory=list)  # points that are bounds
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,10 @@ def _draw(axis: Axes, series: Series) -> None:
         marker="" if series.look == "dashed" or (many and series.look == "line") else "o", markersize=3.5,
         label=series.name,
     )  # fmt: skip
+    bounds = [i for i, open_ in enumerate(series.hollow) if open_]
+    axis.plot(
+        [series.x[i] for i in bounds], y[bounds], "o", color=series.colour, markersize=4.5, markerfacecolor="white", zorder=3,
+    )  # fmt: skip
     if series.low and np.isfinite(series.low).any():
         ends = np.nan_to_num(np.stack([y - np.array(series.low), np.array(series.high) - y]))
         axis.errorbar(series.x, y, np.maximum(ends, 0), color=series.colour, linestyle="", elinewidth=1, capsize=2)

@@ -33,6 +33,7 @@ class Best:
     rate: float
     error: float
     remark: str
+    bound: bool  # at the border
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def best_rows(data: xr.Dataset, optima: xr.Dataset | None) -> list[Best]:
         border, beside = bool(cell.at_border), bool(cell.beside_divergence)
         rate, error = float(cell.best), float(cell.best_error)
         remark = "; ".join([BORDER] * border + [BESIDE] * beside + [STILL] * (error < ZERO))
-        rows.append(Best(place, rate, error, "every rate diverged or has no result" if math.isnan(rate) else remark))
+        remark = "every rate diverged or has no result" if math.isnan(rate) else remark
+        rows.append(Best(place, rate, error, remark, border))
     return rows
 
 

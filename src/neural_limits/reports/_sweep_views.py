@@ -100,12 +100,13 @@ def best_picture(best: Sequence[Best], slopes: Sequence[Slope]) -> Picture | Non
                     name, [b.place[over] for b in here], [b.rate for b in here], colour,
                     ["; ".join(filter(None, (_percent(b.error), b.remark))) for b in here],
                     [b.rate * math.exp(-b.error) for b in here], [b.rate * math.exp(b.error) for b in here],
+                    hollow=[b.bound for b in here],
                 )
             )  # fmt: skip
         views[place] = drawn
     caption = (
         f"Learning rate of least final loss against {over}, with bootstrap errors over seeds. A slope of zero, a level "
-        "line: the rate transfers."
+        "line: the rate transfers. Open circles: at the border of the rates, where the best may lie beyond."
     )
     labels = {n: [show(v) for v in varying[n]] for n in picks}
     x, y = axis_of(over, varying[over], log=True), Axis("best learning rate", True)

@@ -13,6 +13,11 @@
     return [series.name, at, value, series.notes && series.notes[i]].filter(Boolean);
   };
 
+  const symbol = (series) => {
+    if (series.hollow) return series.hollow.map((open) => (open ? "circle-open" : "circle"));
+    return { diverged: "x-thin-open", absent: "circle-open" }[series.look] || "circle";
+  };
+
   const trace = (picture, series) => {
     const mark = series.look in NAMED;
     const found = {
@@ -22,7 +27,7 @@
       hoverinfo: "text",
       mode: mark || series.look === "points" ? "markers" : series.look === "dashed" || series.x.length > 25 ? "lines" : "lines+markers",
       line: { color: series.colour, width: 2, dash: series.look === "dashed" ? "dash" : "solid" },
-      marker: { color: series.colour, size: mark ? 10 : 7, symbol: { diverged: "x-thin-open", absent: "circle-open" }[series.look] || "circle", line: { width: mark ? 2 : 0, color: series.colour } },
+      marker: { color: series.colour, size: mark ? 10 : 7, symbol: symbol(series), line: { width: mark ? 2 : 0, color: series.colour } },
       connectgaps: false, cliponaxis: !mark,
     };
     if (series.low) {
