@@ -1,4 +1,4 @@
-"""The page of a sweep: right numbers, what is missing said, harmless whatever the names, small at ten thousand trials."""
+"""The page of a sweep: right numbers, what is missing said, harmless whatever the names, small for many trials."""
 
 import builtins
 import io
@@ -168,9 +168,9 @@ def test_nothing_can_be_fetched_and_only_our_scripts_run(tmp_path: Path) -> None
 
 
 def test_names_are_text(tmp_path: Path) -> None:
-    make(tmp_path / ODD.replace("/", "_"), {"base": {"steps": 2}, "grid": {"activation": ["relu", ODD], "lr": [0.1, 1.0]}},
-         states=("failed",))  # fmt: skip
-    page = report(tmp_path / ODD.replace("/", "_"))
+    path = tmp_path / ODD.replace("/", "_")
+    make(path, {"base": {"steps": 2}, "grid": {"activation": ["relu", ODD], "lr": [0.1, 1.0]}}, states=("failed",))
+    page = report(path)
     assert f"the reason {ODD}" in page.said
     assert f"activation {ODD}" in [s["name"] for s in page.figures["final-loss"]["views"][""]]
     assert not {tag for tag, _ in page.tags} & {"img", "iframe", "a"}
@@ -201,10 +201,12 @@ def test_what_is_not_finished_is_said(tmp_path: Path) -> None:
     [
         ({"grid": {"width": [16, 32, 64], "seed": [0, 1]}}, "width", []),
         ({"grid": {"activation": ["relu", "tanh"]}}, "activation", []),
-        ({"grid": {"lr": [0.1, 1.0], "width": [16, 32], "depth": [2, 4], "gamma": [1.0, 2.0]}, "base": {"network": "resnet"}},
+        ({"grid": {"lr": [0.1, 1.0], "width": [16, 32], "depth": [2, 4], "gamma": [1.0, 2.0]},
+          "base": {"network": "resnet"}},
          "learning rate", ["depth", "gamma"]),
         ({"random": {"count": 50, "lr": {"distribution": "log-uniform", "low": 0.01, "high": 1.0},
-                     "gamma": {"distribution": "uniform", "low": 1.0, "high": 2.0}}, "grid": {"width": [16, 32], "seed": [0, 1]}},
+                     "gamma": {"distribution": "uniform", "low": 1.0, "high": 2.0}},
+          "grid": {"width": [16, 32], "seed": [0, 1]}},
          "learning rate", []),
     ],
 )  # fmt: skip
@@ -281,8 +283,8 @@ def test_the_command_prints_optima_and_path(tmp_path: Path, capsys: pytest.Captu
 
 @pytest.mark.slow
 def test_ten_thousand_trials(tmp_path: Path) -> None:
-    grid = {"width": [2**i for i in range(4, 14)], "lr": np.geomspace(1e-3, 10, 25).tolist(), "gamma": [1.0, 2.0, 4.0, 8.0],
-            "seed": list(range(10))}  # fmt: skip
+    grid = {"width": [2**i for i in range(4, 14)], "lr": np.geomspace(1e-3, 10, 25).tolist(),
+            "gamma": [1.0, 2.0, 4.0, 8.0], "seed": list(range(10))}  # fmt: skip
     make(tmp_path, {"base": {"steps": 500}, "grid": grid})
     start = time.monotonic()
     page = write_sweep_report(tmp_path).page

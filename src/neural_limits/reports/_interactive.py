@@ -18,11 +18,13 @@ STYLE = """
 .picks select, .picks button { font: inherit; font-size: .95rem; color: var(--ink); background: var(--panel);
   border: 1px solid var(--soft); border-radius: 4px; padding: .3rem .5rem; min-height: 2.2rem; max-width: 100%; }
 .picks button { min-width: 2.2rem; cursor: pointer; }
-.plot { background: #fff; color: #1b1f24; border: 1px solid var(--line); border-radius: 4px; height: 27rem; overflow: hidden; }
-.key { display: flex; flex-wrap: wrap; gap: .1rem .4rem; list-style: none; margin: .4rem 0 0; padding: 0; font-size: .88rem; }
+.plot { background: #fff; color: #1b1f24; border: 1px solid var(--line); border-radius: 4px; height: 27rem;
+  overflow: hidden; }
+.key { display: flex; flex-wrap: wrap; gap: .1rem .4rem; list-style: none; margin: .4rem 0 0; padding: 0;
+  font-size: .88rem; }
 .key li { padding: .1rem .2rem; }
-.key button { font: inherit; color: var(--ink); background: none; border: 0; padding: .15rem .3rem; margin: -.1rem -.2rem;
-  cursor: pointer; border-radius: 4px; }
+.key button { font: inherit; color: var(--ink); background: none; border: 0; padding: .15rem .3rem;
+  margin: -.1rem -.2rem; cursor: pointer; border-radius: 4px; }
 .key button[aria-pressed="false"] { opacity: .5; text-decoration: line-through; }
 .said { min-height: 1.4rem; margin: .35rem 0 0; font-size: .9rem; }
 :focus-visible { outline: 3px solid #0072B2; outline-offset: 2px; }
@@ -60,9 +62,11 @@ def interactive(picture: Picture) -> Html:
     ]
     hint = "Arrow keys read the points; the numbers are in a table below."
     return Html(
-        f'<figure class="interactive" id="{name}"><h3>{title}</h3>\n<div class="picks">{"".join(selects + buttons)}</div>\n'
+        f'<figure class="interactive" id="{name}"><h3>{title}</h3>\n'
+        f'<div class="picks">{"".join(selects + buttons)}</div>\n'
         f'<div class="plot" id="plot-{name}" tabindex="0" role="group" aria-label="{title}. {hint}"></div>\n'
-        f'<ul class="key" aria-label="Lines: {title}"></ul>\n<p class="said" aria-live="polite"></p>\n<figcaption>{text(picture.caption)}</figcaption>\n'
+        f'<ul class="key" aria-label="Lines: {title}"></ul>\n<p class="said" aria-live="polite"></p>\n'
+        f"<figcaption>{text(picture.caption)}</figcaption>\n"
         "<details><summary>The numbers in this figure</summary>"
         f'<div class="scroll" tabindex="0" role="region" aria-label="Numbers: {title}"></div></details></figure>'
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
@@ -46,9 +47,8 @@ def _draw(axis: Axes, series: Series) -> None:
         label=series.name,
     )  # fmt: skip
     bounds = [i for i, open_ in enumerate(series.hollow) if open_]
-    axis.plot(
-        [series.x[i] for i in bounds], y[bounds], "o", color=series.colour, markersize=4.5, markerfacecolor="white", zorder=3,
-    )  # fmt: skip
+    x = [series.x[i] for i in bounds]
+    axis.plot(x, y[bounds], "o", color=series.colour, markersize=4.5, markerfacecolor="white", zorder=3)
     if series.low and np.isfinite(series.low).any():
         ends = np.nan_to_num(np.stack([y - np.array(series.low), np.array(series.high) - y]))
         axis.errorbar(series.x, y, np.maximum(ends, 0), color=series.colour, linestyle="", elinewidth=1, capsize=2)
@@ -56,12 +56,17 @@ def _draw(axis: Axes, series: Series) -> None:
 
 def _scale(axis: Axes, x: Axis, y: Axis) -> None:
     """Logarithmic axes; minor ticks, which take most of the time of drawing, only within two decades."""
-    for ours, scale, ends, theirs in ((x, axis.set_xscale, axis.get_xlim, axis.xaxis), (y, axis.set_yscale, axis.get_ylim, axis.yaxis)):
-        if ours.log:
-            scale("log")
-            low, high = ends()
-            if high > 100 * low:
-                theirs.set_minor_locator(NullLocator())
+    if x.log:
+        axis.set_xscale("log")
+        _few(axis.get_xlim(), axis.xaxis)
+    if y.log:
+        axis.set_yscale("log")
+        _few(axis.get_ylim(), axis.yaxis)
     if x.ticks:
         axis.set_xticks(list(x.ticks), [str(tick) for tick in x.ticks])
         axis.xaxis.set_minor_locator(NullLocator())
+
+
+def _few(ends: tuple[float, float], axis: XAxis | YAxis) -> None:
+    if ends[1] > 100 * ends[0]:
+        axis.set_minor_locator(NullLocator())

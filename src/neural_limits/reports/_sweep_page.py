@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -58,7 +59,7 @@ def write_sweep_report(path: str | os.PathLike[str]) -> SweepReport:
     stills = {p.name: png(still(p)) for p in pictures if p.name != CURVES or not plotly}
     for name, content in stills.items():
         _write(sweep.path / FIGURES / f"{name}.png", content)
-    drawn = [interactive(p) if plotly else image(stills[p.name], f"{p.title}. {p.caption}{_left_out(p)}") for p in pictures]
+    drawn = [interactive(p) if plotly else _image(p, stills[p.name]) for p in pictures]
     now = sweep.status()
     parts = [
         element("h1", text(f"Sweep {sweep.path.resolve().name}")),
@@ -90,8 +91,9 @@ def _pictures(
     return [picture for picture in found if picture is not None]
 
 
-def _left_out(picture: Picture) -> str:
-    return f" The first {MOST_PANELS} of {len(picture.views)} panels." if len(picture.views) > MOST_PANELS else ""
+def _image(picture: Picture, content: bytes) -> Html:
+    more = f" The first {MOST_PANELS} of {len(picture.views)} panels." if len(picture.views) > MOST_PANELS else ""
+    return image(content, f"{picture.title}. {picture.caption}{more}")
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -201,7 +203,7 @@ def _first(listing: Listing) -> list[Html]:
 def _trials(folder: SweepFolder, rows: Rows) -> list[Html]:
     """All of few trials, the best first; of many the best ten and those without a completed result, with reasons."""
     present = [i for i in range(len(rows.loss)) if rows.status[i] != "missing"]
-    order = sorted(present, key=lambda i: (not rows.loss[i] == rows.loss[i], rows.loss[i], i))
+    order = sorted(present, key=lambda i: (math.isnan(rows.loss[i]), rows.loss[i], i))
     if len(present) <= MOST_TRIALS:
         return [_listing(folder, rows, order)]
     odd = [i for i in present if rows.status[i] != "completed"]
@@ -221,15 +223,11 @@ def _trials(folder: SweepFolder, rows: Rows) -> list[Html]:
 
 
 def _listing(folder: SweepFolder, rows: Rows, chosen: Sequence[int]) -> Html:
-    cells = [
-        (
-            *(field(rows.columns[n][i]) if rows.columns[n].dtype.kind != "f" else f"{rows.columns[n][i]:.5g}"
-              for n in rows.columns),
-            rows.status[i].replace("_", " "), _loss(rows.loss[i]), _reason(folder, str(rows.name[i]), str(rows.status[i])),
-            rows.name[i],
-        )
-        for i in chosen
-    ]  # fmt: skip
+    cells = []
+    for i in chosen:
+        values = (field(column[i].item()) for column in rows.columns.values())
+        name, state = str(rows.name[i]), str(rows.status[i])
+        cells.append((*values, state.replace("_", " "), _loss(rows.loss[i]), _reason(folder, name, state), name))
     headers = (*rows.columns, "state", "final loss", "reason", "folder in trials/")
     return table(headers, cells, numbers=[len(rows.columns) + 1])
 

@@ -50,7 +50,9 @@ class Point(NamedTuple):
     def words(self, fields: Sequence[str] = ()) -> str:
         """How many seeds, their range, and what the others came to."""
         total = self.states.total()
-        known = total - sum(count for state, count in self.states.items() if state not in ("completed", "rank_exhausted"))
+        known = total - sum(
+            count for state, count in self.states.items() if state not in ("completed", "rank_exhausted")
+        )
         parts = [f"{name} {show(value)}" for name, value in zip(fields, self.free, strict=False)]
         if total == 1 and known:
             parts += [state.replace("_", " ") for state in self.states if state != "completed"]

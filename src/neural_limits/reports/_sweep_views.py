@@ -13,7 +13,7 @@ import xarray as xr
 from ._picture import Axis, Picture, Series, axis_of
 from ._style import EDGE, layer_colours
 from ._sweep_optima import ZERO, Best, Slope, with_error
-from ._sweep_rows import RATE, SIZES, Point, Roles, Rows, geometric, show
+from ._sweep_rows import RATE, SIZES, Point, Roles, Rows, show
 
 CURVES = "loss-over-steps"
 MOST_CURVES = 12  # in one view
@@ -46,8 +46,8 @@ def loss_picture(rows: Rows, roles: Roles) -> Picture | None:
             drawn += _line(name, here, colours[line], roles, (bottom / apart, top * apart))
         views[place] = drawn
     caption = (
-        f"Loss after the last update over the {_label(roles.x)}: geometric mean over seeds; the bars are the seeds' range, "
-        "not an error. Crosses at the top: diverged for some seed. Open marks at the foot: no result."
+        f"Loss after the last update over the {_label(roles.x)}: geometric mean over seeds; the bars are the "
+        "seeds' range, not an error. Crosses at the top: diverged for some seed. Open marks at the foot: no result."
     )
     x = axis_of(_label(roles.x), rows.values(roles.x), log=True if roles.x == RATE else None)
     title = f"Final loss against the {_label(roles.x)}"
@@ -63,7 +63,9 @@ def _line(name: str, points: list[Point], colour: str, roles: Roles, ends: tuple
     high = [p.high if ok else math.nan for p, ok in zip(points, good, strict=True)]
     scattered = bool(roles.free) or len({p.x for p in points}) < len(points)
     text = any(isinstance(p.x, str) for p in points)
-    drawn = [Series(name, [p.x for p in points], y, colour, notes, low, high, "points" if scattered or text else "line")]
+    drawn = [
+        Series(name, [p.x for p in points], y, colour, notes, low, high, "points" if scattered or text else "line")
+    ]
     for look, at, which in (
         ("diverged", ends[1], [p for p in points if p.diverged]),
         ("absent", ends[0], [p for p, ok in zip(points, good, strict=True) if not ok and not p.diverged]),
@@ -207,8 +209,8 @@ def outlier_picture(rows: Rows, roles: Roles, read: Read) -> Picture | None:
     picks = {**_picks(rows, roles.picks), "layer": [str(l) for l in range(layers)]}
     over = along or "trial"
     caption = (
-        f"Largest singular values of a hidden weight matrix above its bulk at the last record, against {over}: mean over "
-        "seeds and its standard error, at the best rate of the grid. Dashed: the edge of the bulk."
+        f"Largest singular values of a hidden weight matrix above its bulk at the last record, against {over}: mean "
+        "over seeds and its standard error, at the best rate of the grid. Dashed: the edge of the bulk."
     )
     x = axis_of(over, sizes if along else ["best"], log=True)
     return Picture("outliers", f"Outliers against {over}", caption, x, Axis("singular value"), "", picks, views)
@@ -239,7 +241,12 @@ def _outliers(read: Read, name: str) -> xr.Dataset | None:
 
 
 def _mode(
-    here: Mapping[Any, list[xr.Dataset]], rates: Mapping[Any, str], layer: int, mode: int, colour: str, along: str | None
+    here: Mapping[Any, list[xr.Dataset]],
+    rates: Mapping[Any, str],
+    layer: int,
+    mode: int,
+    colour: str,
+    along: str | None,
 ) -> Series | None:
     """One outlier over the sizes: mean over the seeds that have it."""
     x, y, errors, notes = [], [], [], []
