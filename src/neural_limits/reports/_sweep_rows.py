@@ -82,8 +82,10 @@ class Rows:
         columns = {n: data[n].broadcast_like(final).transpose(*final.dims).values.ravel() for n in fields}
         columns = {n: values for n, values in columns.items() if len(np.unique(values)) > 1}
         drawn = frozenset(n for n in columns if data[n].dims == ("trial",))
-        flat = (data[n].transpose(*final.dims).values.ravel() for n in ("final_loss", "status", "trial_name"))
-        return cls(columns, *flat, drawn)
+        loss, status, name = (
+            data[n].transpose(*final.dims).values.ravel() for n in ("final_loss", "status", "trial_name")
+        )
+        return cls(columns, loss, status, name, drawn)
 
     def roles(self) -> Roles:
         """Rates along the axis and widths as lines where there are such; else what stands nearest to that."""
