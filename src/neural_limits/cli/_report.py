@@ -10,20 +10,25 @@ import tyro
 
 from ._errors import DONE
 from ._show import line
+from ._sweep import report_sweep
 
 
 @dataclass(frozen=True)
 class Report:
-    """Rebuild the figures and the HTML page of a run or an experiment from its data."""
+    """Rebuild the figures and the HTML page of a run, an experiment or a sweep from its data."""
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-    """The folder of the run."""
+    """The folder of the run or sweep."""
 
     def run(self) -> int:
         """Write the page; print its path."""
         from ..reports import rebuild
         from ..runs import RunFolder
+        from ..sweeps import SweepFolder
 
+        if SweepFolder.holds(self.folder):
+            report_sweep(self.folder)
+            return DONE
         folder = RunFolder.open(self.folder)
         page = rebuild(folder)
         line("status  " + ": ".join(filter(None, (folder.status, folder.message))))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Words = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="FIELD=VALUE")]
 
+ROWS = 40  # of a printed table
+
 
 @dataclass(frozen=True, kw_only=True)
 class SweepRun:
@@ -110,9 +112,39 @@ class SweepStatus:
         return DONE
 
 
+@dataclass(frozen=True)
+class SweepReport:
+    """Write DIR/report.html with interactive figures, and DIR/figures; of an unfinished sweep what there is."""
+
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    """The folder of the sweep."""
+
+    def run(self) -> int:
+        """Write the page; print its path, best rates and slopes."""
+        report_sweep(self.folder)
+        return DONE
+
+
 Sweep = (
-    Annotated[SweepRun, tyro.conf.subcommand("run")] | Annotated[SweepStatus, tyro.conf.subcommand("status")]
-)  # `sweep report` belongs here too, on top of `open_sweep(DIR).data`
+    Annotated[SweepRun, tyro.conf.subcommand("run")]
+    | Annotated[SweepStatus, tyro.conf.subcommand("status")]
+    | Annotated[SweepReport, tyro.conf.subcommand("report")]
+)
+
+
+def report_sweep(path: Path) -> None:
+    """Write a sweep's page; print its path, best rates and slopes."""
+    from ..reports import INSTALL, best_listing, slope_listing, write_sweep_report
+
+    found = write_sweep_report(path)
+    for title, listing in (("Best learning rates", best_listing(found.best)), ("Slopes", slope_listing(found.slopes))):
+        if listing.cells:
+            table(title, listing.headers, listing.cells[:ROWS], numbers=listing.right)
+        if len(listing.cells) > ROWS:
+            line(f"        ... and {len(listing.cells) - ROWS} more")
+    if not found.interactive:
+        say(f"plotly is not installed: the page's figures are still pictures; {INSTALL} makes them interactive.")
+    line(f"report  {found.page}")
 
 
 def summary(folder: SweepFolder) -> Status:

@@ -1,4 +1,4 @@
-"""Figures from datasets, and one self-contained HTML page a run: no script, no network."""
+"""Figures from datasets, and one self-contained HTML page a run or sweep: no network, scripts for sweeps only."""
 
 from ._audit_page import AUDIT_HEADERS as AUDIT_HEADERS
 from ._audit_page import AUDIT_NUMBERS as AUDIT_NUMBERS
@@ -16,6 +16,10 @@ from ._style import PREDICTED as PREDICTED
 from ._style import layer_colours as layer_colours
 from ._style import png as png
 from ._style import spans as spans
+from ._sweep_page import INSTALL as INSTALL
+from ._sweep_page import best_listing as best_listing
+from ._sweep_page import slope_listing as slope_listing
+from ._sweep_page import write_sweep_report as write_sweep_report
 from ._tables import OUTLIER_HEADERS as OUTLIER_HEADERS
 from ._tables import OutlierRow as OutlierRow
 from ._tables import outlier_rows as outlier_rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 from collections.abc import Iterable, Sequence
 from typing import Any, NewType
@@ -106,11 +107,20 @@ def details(title: str, *content: Html) -> Html:
     return element("details", element("summary", text(title)), *content)
 
 
-def page(title: str, *content: Html) -> str:
-    """A whole page: it needs no network, and its policy allows neither scripts nor anything fetched."""
+def page(title: str, *content: Html, scripts: Sequence[str] = (), style: str = "") -> str:
+    """A whole page: it needs no network, and its policy allows nothing fetched, and no scripts but those given.
+
+    ``scripts`` stand at the end of the page, known to the policy by their hashes, so that no other text can run.
+    """
+    policy = POLICY
+    if scripts:
+        hashes = (base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in scripts)
+        policy += "; script-src " + " ".join(f"'sha256-{h}'" for h in hashes)
+        policy = policy.replace("img-src data:", "img-src data: blob:")  # a figure saved as a file
+    runs = "".join(f"<script>{s}</script>\n" for s in scripts)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{join(content)}\n</body>\n</html>\n"
+        f"<title>{text(title)}</title>\n<style>{STYLE}{style}</style>\n</head>\n<body>\n{join(content)}\n{runs}</body>\n</html>\n"
     )

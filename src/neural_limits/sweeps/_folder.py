@@ -62,6 +62,11 @@ class SweepFolder:
             raise OSError(f"{folder.path / MARK} was not written by this version of neural-limits.")
         return folder
 
+    @staticmethod
+    def holds(path: str | os.PathLike[str]) -> bool:
+        """Whether there is a sweep in a folder."""
+        return (Path(path) / MARK).exists()
+
     @property
     def trials(self) -> Path:
         """Where the trials' folders are."""
