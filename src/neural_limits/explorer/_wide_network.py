@@ -23,7 +23,7 @@ CLASSES = {"mup": "MuP", "depth-mup": "DepthMuP", "ntk": "NTK", "standard": "Sta
 DIGITS = (3, 8)  # two classes: one output, so that the tangent kernel is one backward pass
 TOUCHED = 30  # directions a sample adds over a run, both sides together (benchmarks/touched_rank.py)
 START_SECONDS = 4.0  # compilation, and the spectra of a small run
-SCAN_SECONDS = 30.0  # more for residual networks on conditioned weights: the scan compiles anew at every growth
+SCAN_SECONDS = 30.0  # more for residual networks on conditioned weights: seen, on a busy machine, not explained
 RATE = 1.5e9  # multiplications a second, seen on two cores
 
 
