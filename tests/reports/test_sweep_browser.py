@@ -1,12 +1,13 @@
 """The page of a sweep in a real browser: no network, right numbers, the keyboard, a phone."""
 
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_sweep_page import GRID, make
+from test_sweep_page import GRID, make, parabola
 
 from neural_limits.reports import write_sweep_report
 
@@ -14,6 +15,9 @@ pytestmark = pytest.mark.slow
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PLOTS = ("final-loss", "best-rate", "loss-over-steps")
 LEAST = "1.0198"  # sqrt(1.04), the mean of the two seeds at the best rate
+INTRUDER = """address => {
+  const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s);
+  const i = document.createElement('img'); i.src = address; document.body.append(i); }"""
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,8 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     grid = {**GRID, "parametrization": ["mup", "ntk"]}
-    path = make(tmp_path_factory.mktemp("sweeps") / "sweep", {"base": {"steps": 8}, "grid": grid}, states=("waiting",))
+    path = tmp_path_factory.mktemp("sweeps") / "sweep"
+    make(path, {"base": {"steps": 8}, "grid": grid}, lambda t: parabola(t) * 64 / t.width, states=("waiting",))
     return write_sweep_report(path).page
 
 
@@ -63,14 +68,16 @@ def test_figures_are_drawn_and_nothing_is_asked_for(opened: Opened, report: Path
         assert opened.page.locator(f"#{name} .scatterlayer .trace").count() > 0
     assert opened.page.locator("#final-loss .scatterlayer .trace").nth(0).locator(".point").count() == 3
     assert opened.said == []
-    refused = "fetch('http://127.0.0.1:9/x').then(() => 'sent', () => 'refused')"
-    assert opened.page.evaluate(refused) == "refused"
-    opened.page.evaluate("""() => {
-        const s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s);
-        const i = document.createElement('img'); i.src = 'http://127.0.0.1:9/i.png'; document.body.append(i); }""")
-    assert opened.page.evaluate("window.ran === undefined")
     assert opened.asked == [report.as_uri()]
-    assert any("Content Security Policy" in text for text in opened.said)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # a page that is told to fetch from it may not reach it
+        server.settimeout(1.0)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/x.png"
+        assert opened.page.evaluate("a => fetch(a).then(() => 'sent', () => 'refused')", address) == "refused"
+        opened.page.evaluate(INTRUDER, address)
+        with pytest.raises(TimeoutError):
+            server.accept()
+    assert opened.page.evaluate("window.ran === undefined")
+    assert sum("Content Security Policy" in text for text in opened.said) >= 3
 
 
 def test_hovering_tells_the_numbers(opened: Opened) -> None:

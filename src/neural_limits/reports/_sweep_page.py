@@ -46,7 +46,7 @@ def write_sweep_report(path: str | os.PathLike[str]) -> SweepReport:
 
     The page needs no network: plotly.js stands in it, once. Without plotly its figures are still pictures, and
     ``interactive`` is false. OSError in one line where the folder holds no sweep or cannot be written to. Ten thousand
-    trials take some ten seconds, most of it for resampled seeds.
+    trials take some twenty seconds.
     """
     sweep = open_sweep(path)
     data = sweep.data

@@ -27,7 +27,7 @@
       hoverinfo: "text",
       mode: mark || series.look === "points" ? "markers" : series.look === "dashed" || series.x.length > 25 ? "lines" : "lines+markers",
       line: { color: series.colour, width: 2, dash: series.look === "dashed" ? "dash" : "solid" },
-      marker: { color: series.colour, size: mark ? 10 : 7, symbol: symbol(series), line: { width: mark ? 2 : 0, color: series.colour } },
+      marker: { color: series.colour, size: mark ? 10 : 7, symbol: symbol(series), line: { width: mark || series.hollow ? 2 : 0, color: series.colour } },
       connectgaps: false, cliponaxis: !mark,
     };
     if (series.low) {
