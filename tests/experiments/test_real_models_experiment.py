@@ -31,7 +31,8 @@ def planted(weights, optimizer, classes, width, seed, *, extra=-1, growth=0.0, s
             })  # fmt: skip
     for name in weights:
         changes.append({
-            "matrix": name, "above": classes + extra, "change": 1.0, "change_rank": 3.0 * wobble * (width / 64 if muon else 1),
+            "matrix": name, "above": classes + extra, "change": 1.0,
+            "change_rank": 3.0 * wobble * (width / 64 if muon else 1),
             "middle": wobble * (0.3 if muon else shift), "upper": 0.1,
         })  # fmt: skip
         spectra[name] = np.linspace(0, [1.0, 2.0], 20, axis=1)
