@@ -105,27 +105,18 @@ def test_a_file_that_is_no_toml_is_one_line(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.slow
 def test_ctrl_c_keeps_a_checkpoint_and_the_next_run_goes_on(tmp_path: Path) -> None:
     out = tmp_path / "sweep"
-    words = [
-        "sweep",
-        "run",
-        "--out",
-        str(out),
-        *BASE,
-        "--set",
-        "width=256",
-        "--set",
-        "steps=40000",
-        "--set",
-        "lr=0.001",
-    ]
-    code = "import sys; from neural_limits.cli import main; sys.exit(main(sys.argv[1:]))"
+    words = ["sweep", "run", "--out", str(out), *BASE, "--set", "width=256", "--set", "steps=40000"]
+    words += ["--set", "lr=0.001", "--checkpoint-every", "500"]
+    # A shell may have started the tests with SIGINT ignored, which children inherit.
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    code += "from neural_limits.cli import main; sys.exit(main(sys.argv[1:]))"
     root = str(Path(nl.__file__).parents[1])
     driver = subprocess.Popen(
         [sys.executable, "-c", code, *words], env={**os.environ, "PYTHONPATH": root}, stderr=subprocess.PIPE, text=True
     )
-    while not list(out.glob("trials/*/claim-*/progress")):  # the first sign of life, after ten seconds
+    while not list(out.glob("trials/*/claim-*/checkpoint")):
         assert driver.poll() is None
-        time.sleep(0.2)
+        time.sleep(0.05)
     driver.send_signal(signal.SIGINT)
     assert driver.wait(timeout=60) == 1
     assert "to go on" in driver.stderr.read()  # type: ignore[union-attr]

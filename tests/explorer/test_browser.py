@@ -22,7 +22,11 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 
 pytestmark = pytest.mark.slow
 PATIENCE = 120_000  # milliseconds
-COMMAND = "import sys; from neural_limits.cli import main; sys.exit(main(['explore', '--no-browser']))"
+# A shell may have started the tests with SIGINT ignored, which children inherit.
+COMMAND = (
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from neural_limits.cli import main; sys.exit(main(['explore', '--no-browser']))"
+)
 DONE = re.compile("^(completed|diverged) in")
 
 
