@@ -27,6 +27,7 @@ from neural_limits.sweeps._trial import SUMMARY, create
 QUICK = "--quick" in sys.argv
 TRIALS, KILLS = (40, 5) if QUICK else (200, 20)
 STEPS, EVERY = 1500, 200
+PAUSE = (0.0, 7.0)  # seconds between a sign of trials in hand and a kill: twenty fit into the run
 SMALL = {"width": 192, "hidden": 2, "weights": "dense", "steps": STEPS, "momentum": 0.5}
 GRID = {"lr": [0.003, 0.01, 0.03, 0.1], "seed": [*range(TRIALS // 4)]}
 os.environ["PYTHONPATH"] = str(Path(__file__).parent.parent / "src")
@@ -64,7 +65,7 @@ def kills_local(place: Path) -> list[str]:
     reference, out = undisturbed(place), place / "local"
     words = [grid(place, SMALL, GRID), "--workers", "2", "--checkpoint-every", str(EVERY)]
     began = time.perf_counter()
-    hits = disturb(out, words, KILLS, 1, (0.0, 12.0))
+    hits = disturb(out, words, KILLS, 1, PAUSE)
     took = time.perf_counter() - began
     return [row("local, kill -9", f"{dict(hits)}; {told(audit(out, reference))}; {took:.0f} s")]
 
@@ -77,7 +78,7 @@ def kills_ray(place: Path) -> list[str]:
     try:
         words = [grid(place, SMALL, GRID), "--engine", "ray", "--address", cluster.address]
         began = time.perf_counter()
-        hits = disturb(out, [*words, "--checkpoint-every", str(EVERY)], KILLS, 2, (0.0, 12.0))
+        hits = disturb(out, [*words, "--checkpoint-every", str(EVERY)], KILLS, 2, PAUSE)
         took = time.perf_counter() - began
     finally:
         cluster.shutdown()
