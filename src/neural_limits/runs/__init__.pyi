@@ -1,4 +1,6 @@
+from ._atomic import FULL as FULL
 from ._atomic import atomic_write as atomic_write
+from ._atomic import sync_folder as sync_folder
 from ._folder import RunFolder as RunFolder
 from ._json import read_json as read_json
 from ._json import to_json as to_json

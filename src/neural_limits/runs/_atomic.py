@@ -54,7 +54,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         raise
     finally:
         _writing.discard(temporary)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def remove_stale(folder: Path) -> None:
@@ -83,8 +83,8 @@ def _host() -> str:
     return f"{zlib.crc32(socket.gethostname().encode()):08x}"
 
 
-def _sync_folder(folder: Path) -> None:
-    """The new name itself on the disk, where the system can open folders."""
+def sync_folder(folder: Path) -> None:
+    """The names in a folder on the disk, where the system can open folders."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -17,8 +17,7 @@ import jax
 import numpy as np
 
 from .. import Run, train
-from ..runs import first_line, to_json, to_netcdf, versions
-from ..runs._atomic import FULL
+from ..runs import FULL, first_line, to_json, to_netcdf, versions
 from ..training import CheckpointError, checkpoint_step
 from ._configuration import Configuration
 from ._prepare import check_record, make_parts

@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from ..runs import read_json, to_json
+from ..runs import read_json, sync_folder, to_json
 from ._configuration import Configuration, name_of
 from ._owner import lives, this_owner
 
@@ -167,12 +167,12 @@ class Claim:
     def give(self, state: str) -> None:
         """Hand the trial over under its new state; `ClaimLost` where it was taken over before."""
         if state in RESULTS:
-            _sync(self.folder)
+            sync_folder(self.folder)
         if not move(self.folder, self.trial / state):
             self.lost = True
             raise ClaimLost(f"another process took over {self.trial.name}")
         if state in RESULTS:
-            _sync(self.trial)
+            sync_folder(self.trial)
 
     def fail(self, message: str, code: str = "", **fields: Any) -> None:
         """Give the trial up; the code in the name stays where no file can be written."""
@@ -188,13 +188,3 @@ def move(old: Path, new: Path) -> bool:
     except FileNotFoundError:
         return new.is_dir() and CLAIM in new.name  # a network file system may repeat a rename that was done
     return True
-
-
-def _sync(folder: Path) -> None:
-    """The names in a folder on the disk."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
