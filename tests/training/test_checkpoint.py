@@ -96,3 +96,11 @@ def test_what_a_checkpoint_cannot_hold_is_refused(tmp_path: Path) -> None:
         nl.train(nl.MLP(1), TASK, width=8, steps=1, checkpoint_every=1)
     with pytest.raises(ValueError, match="`checkpoint_every` must be at least 1"):
         nl.train(nl.MLP(1), TASK, width=8, steps=1, checkpoint=tmp_path / "x", checkpoint_every=0)
+
+
+def test_the_other_form_of_muon_does_not_go_on(tmp_path: Path) -> None:
+    options = {"width": 24, "steps": 3, "weights": "dense", "checkpoint": tmp_path / "run", "checkpoint_every": 1}
+    nl.train(nl.MLP(1), nl.tasks.toy(), nl.MuP(), nl.Muon(lr=0.1), **options)
+    assert (tmp_path / "run").exists()
+    with pytest.raises(CheckpointError, match="other arguments"):
+        nl.train(nl.MLP(1), nl.tasks.toy(), nl.MuP(), nl.Muon(lr=0.1, newton_schulz=False), **options)

@@ -103,7 +103,8 @@ def train(
         raise ValueError(f"`checkpoint_every` needs `checkpoint`, the file to write; got {checkpoint_every!r} alone.")
     if checkpoint is not None:
         _check_no_checkpoint(watch=watch, mesh=mesh)
-        kept = Checkpoint(checkpoint, checkpoint_every, fingerprint(ready.settings, setting, seed, steps, stops))
+        about = ready.settings | {"kind": ready.plan.optimizer.__name__}  # Muon's two forms have one name
+        kept = Checkpoint(checkpoint, checkpoint_every, fingerprint(about, setting, seed, steps, stops))
         state, start = kept.load(state, records) or (state, 0)
         save = Saving(kept, records, start)
     if mesh is not None:
