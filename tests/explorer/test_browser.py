@@ -27,6 +27,7 @@ COMMAND = (
     "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "from neural_limits.cli import main; sys.exit(main(['explore', '--no-browser']))"
 )
+LOSSES = "(document.querySelector('#loss .js-plotly-plot')?.data?.[0]?.y ?? [])"
 DONE = re.compile("^(completed|diverged) in")
 
 
@@ -106,10 +107,11 @@ def test_a_control_changed_by_keyboard_shows_the_librarys_numbers(page: Any) -> 
     assert shown(page, "loss after 20 updates") == f"{float(sol.data.train_loss[20]):.5g}"
     assert shown(page, "outliers, layer 1") == f"{sol.outliers(20)[1].above[0]:.5g} (edge 1)"
     assert shown(page, "η λ after 20 updates") == f"{0.05 * sol.ntk_leading(20):.5g}"
-    drawn = page.evaluate("document.querySelector('#loss .js-plotly-plot').data[0].y")
+    page.wait_for_function(f"Object.keys({LOSSES}).length === 21")  # figures are drawn after the numbers
+    drawn = page.evaluate(LOSSES)
     drawn = drawn if isinstance(drawn, list) else list(drawn.values())
     np.testing.assert_allclose(drawn, sol.data.train_loss, rtol=1e-12)
-    assert page.locator(".js-plotly-plot").count() == 4
+    page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length === 4")
     page.locator("#copy").focus()
     page.keyboard.press("Enter")
     page.get_by_text("Copied", exact=True).wait_for()
@@ -129,7 +131,7 @@ def test_what_is_out_of_range_is_said_and_leaves_the_figures(page: Any) -> None:
     box.fill("5")
     box.press("Enter")
     page.get_by_role("status").get_by_text(re.compile("^diverged in .*lower `lr`")).wait_for()
-    assert page.get_by_role("alert").inner_text() == ""
+    page.wait_for_function("document.querySelector('[role=alert]').innerText === ''")
 
 
 def test_cancel_stops_a_long_computation_and_the_next_one_runs(page: Any) -> None:
@@ -141,7 +143,7 @@ def test_cancel_stops_a_long_computation_and_the_next_one_runs(page: Any) -> Non
     page.get_by_role("status").get_by_text(re.compile(f"of {len(records(140))}, spectra")).wait_for()
     page.get_by_role("button", name="Cancel").press("Enter")
     page.get_by_role("status").get_by_text("stopped: by Cancel.").wait_for()
-    assert page.get_by_role("button", name="Cancel").is_disabled()
+    page.wait_for_function("[...document.querySelectorAll('button')].find(b => b.innerText === 'Cancel').disabled")
     page.get_by_label(re.compile("^Steps")).fill("10")
     page.get_by_label(re.compile("^Steps")).press("Enter")
     wait_for_numbers(page, "loss after 10 updates")
@@ -153,7 +155,9 @@ def test_nothing_overflows_on_a_phone(page: Any, width: int) -> None:
     choose(page, "deep-linear")
     wait_for_numbers(page, "loss after 60 updates")
     page.set_viewport_size({"width": width, "height": 800})
-    page.wait_for_timeout(1500)  # the figures take the new width
+    # The figures take the new width a while after the page does.
+    page.wait_for_function("w => [...document.querySelectorAll('.main-svg')].every(e => e.clientWidth <= w)", arg=width)
+    page.wait_for_timeout(500)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     wider = page.evaluate(
         "w => [...document.querySelectorAll('main *')].filter(e => !e.closest('pre, .scroll, svg, .js-plotly-plot')"
@@ -161,7 +165,6 @@ def test_nothing_overflows_on_a_phone(page: Any, width: int) -> None:
         width,
     )
     assert wider == []
-    assert page.evaluate("w => [...document.querySelectorAll('.main-svg')].every(e => e.clientWidth <= w)", width)
 
 
 def test_without_the_token_there_is_no_page(browser: Any, address: str) -> None:

@@ -52,6 +52,7 @@ class Opened:
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.set_default_timeout(120_000)  # milliseconds
         self.page.goto(path.as_uri())
         self.page.wait_for_selector("#outliers svg, #loss-over-steps svg")
 
@@ -114,17 +115,20 @@ def test_the_keyboard_reaches_everything(opened: Opened) -> None:
     focus(opened, "#final-loss [data-zoom=in]")
     before = page.evaluate(plot.replace("loss-over-steps", "final-loss") + "._fullLayout.xaxis.range")
     page.keyboard.press("Enter")
-    after = page.evaluate(plot.replace("loss-over-steps", "final-loss") + "._fullLayout.xaxis.range")
-    assert after[1] - after[0] == pytest.approx((before[1] - before[0]) / 2)
+    half = "([low, high]) => { const r = document.querySelector('#final-loss .plot')._fullLayout.xaxis.range;"
+    page.wait_for_function(half + " return Math.abs((r[1] - r[0]) / (high - low) - 0.5) < 1e-6; }", arg=before)
     focus(opened, "#final-loss .plot")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
-    assert f"width 64; learning rate 0.1; final loss {LEAST}" in page.locator("#final-loss .said").text_content()
+    said = f"width 64; learning rate 0.1; final loss {LEAST}"
+    page.locator("#final-loss .said").filter(has_text=said).wait_for()
     focus(opened, "#final-loss .key button")
     page.keyboard.press("Space")
-    assert page.evaluate("document.querySelector('#final-loss .plot').data.map(t => t.visible)").count(False) == 2
+    hidden = "document.querySelector('#final-loss .plot').data.filter(t => t.visible === false).length"
+    page.wait_for_function(f"{hidden} === 2")
     focus(opened, "#final-loss summary")
     page.keyboard.press("Enter")
+    page.locator("#final-loss table tr").first.wait_for()  # a browser says that it opened later than it opens
     rows = page.locator("#final-loss table tr").all_text_contents()
     assert any(row.startswith(f"width 640.1{LEAST}") for row in rows)
     assert any("diverged" in row for row in rows)
@@ -147,6 +151,7 @@ def test_a_phone_needs_no_sideways_scrolling(browser: Any, report: Path) -> None
     opened = Opened(browser, report, 390)
     page = opened.page
     page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true; })")
+    page.wait_for_function("[...document.querySelectorAll('details')].every(d => d.querySelector('table'))")
     page.wait_for_timeout(300)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     for name in PLOTS:
