@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
+from ._draws import normal
 from ._products import inner
 
 BLOCK = 16  # new directions are drawn in blocks of at most this many: one matrix product each, no waste
@@ -37,6 +38,9 @@ class Look(NamedTuple):
     leftover: Float[Array, "m p"]  # the part of each vector outside the basis, below the tolerance
     discarded: Float[Array, ""]  # largest |leftover|² relative to the largest vector of the block
     lost: Int[Array, ""]  # directions above the tolerance for which there was no room (0 unless misused)
+    start: Int[Array, ""]  # the rank before the look
+    new: Float[Array, "b p"]  # new directions whose images `product` completes; b = 0 where they are complete
+    met: Float[Array, "b other"]  # Q' ξ of those
 
 
 def block_size(vectors: int) -> int:
@@ -60,7 +64,10 @@ def look(side: Side, other: Side, vectors: Float[Array, "m p"], key: Array, tole
         W q = Q'ᵀ(R q) + (1 - Q'ᵀQ') ξ,   ξ ~ N(0, 1_n)      (Q', R the other side's basis and image)
 
     which is the conditional law of W q given everything seen (Bolthausen). Cost: two passes over the basis
-    for m vectors, and per block of new directions two over the basis and three over the other side.
+    for m vectors, two more per block of new directions, and one over the other side's basis.
+
+    Where all new directions fit into one block, their images are left as ξ - Q'ᵀQ' ξ short of Q'ᵀ(R q), in
+    two parts (`Look.new`, `Look.met`): `product` adds the rest in passes that it makes anyway.
     """
     coordinates = inner(side.basis, vectors)
     residual = vectors - coordinates @ side.basis
@@ -73,13 +80,18 @@ def look(side: Side, other: Side, vectors: Float[Array, "m p"], key: Array, tole
     fits = side.rank + blocks * block <= side.basis.shape[0]
     blocks = jnp.where(fits, blocks, 0)
     lost = jnp.where(fits, 0, count).astype(side.rank.dtype)
+    postponed = len(directions) == block
 
-    def append(j: Array, carry: tuple[Side, Array, Array]) -> tuple[Side, Array, Array]:
-        side, coordinates, residual = carry
+    def append(j: Array, carry: tuple[Side, Array, Array, Array, Array]) -> tuple[Side, Array, Array, Array, Array]:
+        side, coordinates, residual, *_ = carry
         active = j * block + jnp.arange(block, dtype=count.dtype) < count
         mix = jnp.where(active[:, None], lax.dynamic_slice_in_dim(directions, j * block, block), 0)
         new = _orthonormal(side.basis, mix @ (residual * unit), active)
-        image = _draw(other, new, active, jax.random.fold_in(key, j))
+        image = normal(jax.random.fold_in(key, j), (block, side.image.shape[1]), side.image.dtype)
+        image = jnp.where(active[:, None], image, 0)
+        met = inner(other.basis, image)
+        if not postponed:
+            image = image + (inner(other.image, new) - met) @ other.basis
         along = residual @ new.T
         extended = Side(
             lax.dynamic_update_slice_in_dim(side.basis, new, side.rank, axis=0),
@@ -87,11 +99,36 @@ def look(side: Side, other: Side, vectors: Float[Array, "m p"], key: Array, tole
             side.rank + jnp.sum(active, dtype=side.rank.dtype),
         )
         coordinates = lax.dynamic_update_slice_in_dim(coordinates, along, side.rank, axis=1)
-        return extended, coordinates, residual - along @ new
+        return extended, coordinates, residual - along @ new, new, met
 
-    side, coordinates, residual = lax.fori_loop(0, blocks, append, (side, coordinates, residual))
+    nothing = jnp.zeros((block, vectors.shape[1]), vectors.dtype), jnp.zeros((block, len(other.basis)), vectors.dtype)
+    start = side.rank
+    side, coordinates, residual, new, met = lax.fori_loop(0, blocks, append, (side, coordinates, residual, *nothing))
     discarded = jnp.max(jnp.sum((residual * unit) ** 2, axis=1))
-    return Look(side, coordinates, residual, discarded, lost)
+    if not postponed:
+        new, met = new[:0], met[:0]
+    return Look(side, coordinates, residual, discarded, lost, start, new, met)
+
+
+@jax.jit
+def product(seen: Look, other: Side, std: Array, core: Float[Array, "r other"]) -> tuple[Float[Array, "m n"], Side]:
+    """s W a for the vectors just looked along plus what is learned, and the side with its images complete.
+
+    On the seen directions from their images, on the leftover from what the other side knows of it. One pass over
+    each of the side's images, the other side's images and its basis.
+    """
+    m = len(seen.leftover)
+    across = inner(other.image, jnp.concatenate([seen.leftover, seen.new]))
+    onto = std * across[:m] + seen.coordinates @ core
+    moved = jnp.concatenate([onto, across[m:] - seen.met]) @ other.basis
+    side = seen.side._replace(image=_add_rows(seen.side.image, moved[m:], seen.start))
+    return std * (seen.coordinates @ side.image) + moved[:m], side
+
+
+def _add_rows(image: Float[Array, "r n"], rows: Float[Array, "b n"], start: Array) -> Float[Array, "r n"]:
+    """Rows added from ``start`` on. (Where fewer than b are left JAX moves the start, and then all rows are zero.)"""
+    old = lax.dynamic_slice_in_dim(image, start, len(rows))
+    return lax.dynamic_update_slice_in_dim(image, old + rows, start, axis=0)
 
 
 def _directions(residual: Float[Array, "m p"], tolerance: float) -> tuple[Float[Array, "k m"], Int[Array, ""]]:
@@ -115,11 +152,3 @@ def _orthonormal(basis: Float[Array, "r p"], new: Float[Array, "b p"], active: A
         jnp.linalg.cholesky(gram), jnp.eye(len(gram), dtype=new.dtype), lower=True
     )
     return inverse @ new
-
-
-def _draw(other: Side, new: Float[Array, "b p"], active: Array, key: Array) -> Float[Array, "b n"]:
-    """W q for new directions q, in its conditional law given the other side."""
-    fresh = jax.random.normal(key, (new.shape[0], other.basis.shape[1]), new.dtype)
-    fresh = jnp.where(active[:, None], fresh, 0)
-    known = inner(other.image, new) - inner(other.basis, fresh)
-    return fresh + known @ other.basis

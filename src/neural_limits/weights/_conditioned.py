@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from .._checks import positive_float, positive_int
-from ._basis import Look, Side, look, room_needed
+from ._basis import Look, Side, look, product, room_needed
 from ._contract import WeightMatrix
-from ._products import inner
+from ._draws import normal
 
 
 class ConditionedMatrix(WeightMatrix):
@@ -120,14 +120,14 @@ class ConditionedMatrix(WeightMatrix):
     def matvec(self, vectors: Float[Array, "m p"]) -> tuple[Float[Array, "m n"], Array, Self]:
         self, key = self._next_look(vectors.shape[0], right=True)
         seen = look(self._right, self._left, vectors, key, self.tolerance)
-        value = self._product(seen, self._left, self.core.T)
-        return value, seen.coordinates, self._after(seen, right=True)
+        value, side = product(seen, self._left, self.std, self.core.T)
+        return value, seen.coordinates, self._after(seen, side, right=True)
 
     def rmatvec(self, vectors: Float[Array, "m n"]) -> tuple[Float[Array, "m p"], Array, Self]:
         self, key = self._next_look(vectors.shape[0], right=False)
         seen = look(self._left, self._right, vectors, key, self.tolerance)
-        value = self._product(seen, self._right, self.core)
-        return value, seen.coordinates, self._after(seen, right=False)
+        value, side = product(seen, self._right, self.std, self.core)
+        return value, seen.coordinates, self._after(seen, side, right=False)
 
     def outer(self, left: Array, right: Array) -> Array:
         return _fit(left, self.capacity[0]).T @ _fit(right, self.capacity[1])
@@ -183,7 +183,7 @@ class ConditionedMatrix(WeightMatrix):
     def to_dense(self, key: Array) -> Float[Array, "n p"]:
         """The whole matrix, the unseen rest drawn now: exactly the law of a matrix drawn at the start. O(n p r)."""
         rows, columns = self.shape
-        fresh = jax.random.normal(key, (rows, columns), self.core.dtype)
+        fresh = normal(key, (rows, columns), self.core.dtype)
         fresh = fresh - (fresh @ self.right_basis.T) @ self.right_basis
         fresh = fresh - self.left_basis.T @ (self.left_basis @ fresh)
         rest = self.left_image - (self.left_image @ self.right_basis.T) @ self.right_basis
@@ -200,11 +200,6 @@ class ConditionedMatrix(WeightMatrix):
     def _left(self) -> Side:
         return Side(self.left_basis, self.left_image, self.rank_left)
 
-    def _product(self, seen: Look, other: Side, core: Array) -> Array:
-        """s (W a on the seen directions + what the other side knows of the leftover) + the learned part."""
-        onto_other = self.std * inner(other.image, seen.leftover) + seen.coordinates @ core
-        return self.std * (seen.coordinates @ seen.side.image) + onto_other @ other.basis
-
     def _next_look(self, vectors: int, *, right: bool) -> tuple[Self, Array]:
         """A fresh key; outside jit also the room that the look may need."""
         if not isinstance(self.rank_left, jax.core.Tracer) and not self.has_room_for(vectors, right=right):
@@ -213,14 +208,14 @@ class ConditionedMatrix(WeightMatrix):
         key, following = jax.random.split(self.key)
         return eqx.tree_at(lambda w: w.key, self, following), key
 
-    def _after(self, seen: Look, *, right: bool) -> Self:
+    def _after(self, seen: Look, side: Side, *, right: bool) -> Self:
         where = (
             (lambda w: (w.right_basis, w.right_image, w.rank_right, w.discarded, w.lost))
             if right
             else (lambda w: (w.left_basis, w.left_image, w.rank_left, w.discarded, w.lost))
         )
         discarded = jnp.maximum(self.discarded, seen.discarded)
-        return eqx.tree_at(where, self, (*seen.side, discarded, self.lost + seen.lost))
+        return eqx.tree_at(where, self, (*side, discarded, self.lost + seen.lost))
 
 
 def check_tolerance(tolerance: float, dtype: jnp.dtype) -> float:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Self
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._checks import positive_float, positive_int
 from ._contract import WeightMatrix
+from ._draws import normal
 from ._products import inner
 
 # Up to this many vectors a sum of outer products is fused into one pass over the matrix; beyond it a matrix
@@ -40,7 +40,7 @@ class DenseMatrix(WeightMatrix):
             positive_float("std", std, zero=True)
         dtype = dtype or jnp.result_type(float)
         scale = jnp.asarray(std, dtype)
-        return cls(scale * jax.random.normal(key, (rows, columns), dtype), scale)
+        return cls(scale * normal(key, (rows, columns), dtype), scale)
 
     @property
     def shape(self) -> tuple[int, int]:
