@@ -1,5 +1,6 @@
 """The outlier equation against full decompositions, the theory's larger matrix, and closed forms."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +13,8 @@ import neural_limits as nl
 from neural_limits.spectra import OrderParameters, find_roots, known_block, outliers, outliers_from_order_parameters
 from neural_limits.spectra._known_block import self_energies
 from neural_limits.weights import ConditionedMatrix
+from neural_limits.weights._basis import Side
+from neural_limits.weights._rows import Rows
 
 
 @pytest.fixture(scope="module")
@@ -145,16 +148,14 @@ def test_order_parameters_give_the_same_roots_as_vectors():
     order = OrderParameters(b @ b.T / n, b @ z.T / n, z @ z.T / n, a @ a.T / n, r @ r.T / n, s)
     weight = ConditionedMatrix.create(jax.random.key(0), n, n, std=n**-0.5, tolerance=1e-7)
     qa, qb = np.linalg.qr(a.T)[0].T, np.linalg.qr(b.T)[0].T
-    fields = {
-        "right_basis": qa, "right_image": qa @ m0.T * n**0.5, "left_basis": qb, "left_image": qb @ m0 * n**0.5,
-        "core": (qb @ b.T / n) @ s @ (a @ qa.T),
-    }  # fmt: skip
-    for name, value in fields.items():
-        full = np.zeros_like(np.asarray(getattr(weight, name)))
-        full[tuple(slice(0, k) for k in value.shape)] = value
-        object.__setattr__(weight, name, jnp.asarray(full))
-    object.__setattr__(weight, "rank_right", jnp.asarray(3))
-    object.__setattr__(weight, "rank_left", jnp.asarray(2))
+
+    def filled(rows):
+        return Rows.zeros(weight.capacity[0], n, weight.core.dtype).add(jnp.asarray(rows), 0)
+
+    right = Side(filled(qa), filled(qa @ m0.T * n**0.5), jnp.asarray(3))
+    left = Side(filled(qb), filled(qb @ m0 * n**0.5), jnp.asarray(2))
+    core = jnp.zeros_like(weight.core).at[:2, :3].set((qb @ b.T / n) @ s @ (a @ qa.T))
+    weight = eqx.tree_at(lambda w: (w.right, w.left, w.core), weight, (right, left, core))
     expected = find_roots(known_block(weight, bulk="limit"), 2.0 + 1e-6).values
     found = outliers_from_order_parameters(order, margin=5e-7).values
     assert len(found) == len(expected) >= 1

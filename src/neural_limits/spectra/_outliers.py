@@ -117,9 +117,10 @@ def known_block(weight: ConditionedMatrix, *, bulk: str = "conditional") -> Know
     """
     rows, columns = weight.shape
     tau = float(weight.std)
-    cross = _double(weight.left_basis @ weight.right_image.T)
-    gram_right = _double(weight.right_image @ weight.right_image.T) - cross.T @ cross
-    gram_left = _double(weight.left_image @ weight.left_image.T) - cross @ cross.T
+    right_image, left_image = weight.right_image, weight.left_image
+    cross = _double(weight.left_basis @ right_image.T)
+    gram_right = _double(right_image @ right_image.T) - cross.T @ cross
+    gram_left = _double(left_image @ left_image.T) - cross @ cross.T
     left, right = int(weight.rank_left), int(weight.rank_right)
     missing = (left, right) if bulk == "conditional" else (0, 0)
     core = (_double(weight.core) + tau * cross)[:left, :right]

@@ -17,17 +17,21 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from ._draws import normal
-from ._products import inner
+from ._rows import LEAST, Rows
 
-BLOCK = 16  # new directions are drawn in blocks of at most this many: one matrix product each, no waste
+BLOCK = LEAST  # new directions are drawn in blocks of at most this many: one matrix product each, no waste
 
 
 class Side(NamedTuple):
     """What is known of W from one side."""
 
-    basis: Float[Array, "r p"]
-    image: Float[Array, "r n"]
+    basis: Rows  # (r, p)
+    image: Rows  # (r, n)
     rank: Int[Array, ""]
+
+    def resize(self, capacity: int) -> Side:
+        """Room for that many directions; never less than there is."""
+        return Side(self.basis.resize(capacity), self.image.resize(capacity), self.rank)
 
 
 class Look(NamedTuple):
@@ -69,8 +73,8 @@ def look(side: Side, other: Side, vectors: Float[Array, "m p"], key: Array, tole
     Where all new directions fit into one block, their images are left as ξ - Q'ᵀQ' ξ short of Q'ᵀ(R q), in
     two parts (`Look.new`, `Look.met`): `product` adds the rest in passes that it makes anyway.
     """
-    coordinates = inner(side.basis, vectors)
-    residual = vectors - coordinates @ side.basis
+    coordinates = side.basis.inner(vectors, side.rank)
+    residual = vectors - side.basis.combine(coordinates, side.rank)
     largest = jnp.max(jnp.sum(vectors**2, axis=1))
     unit = lax.rsqrt(jnp.where(largest > 0, largest, 1.0))
     directions, count = _directions(residual * unit, tolerance)
@@ -86,22 +90,26 @@ def look(side: Side, other: Side, vectors: Float[Array, "m p"], key: Array, tole
         side, coordinates, residual, *_ = carry
         active = j * block + jnp.arange(block, dtype=count.dtype) < count
         mix = jnp.where(active[:, None], lax.dynamic_slice_in_dim(directions, j * block, block), 0)
-        new = _orthonormal(side.basis, mix @ (residual * unit), active)
-        image = normal(jax.random.fold_in(key, j), (block, side.image.shape[1]), side.image.dtype)
+        new = _orthonormal(side, mix @ (residual * unit), active)
+        image = normal(jax.random.fold_in(key, j), (block, side.image.shape[1]), vectors.dtype)
         image = jnp.where(active[:, None], image, 0)
-        met = inner(other.basis, image)
+        met = other.basis.inner(image, other.rank)
         if not postponed:
-            image = image + (inner(other.image, new) - met) @ other.basis
+            known = other.image.inner(new, other.rank) - met
+            image = image + other.basis.combine(known, other.rank)
         along = residual @ new.T
         extended = Side(
-            lax.dynamic_update_slice_in_dim(side.basis, new, side.rank, axis=0),
-            lax.dynamic_update_slice_in_dim(side.image, image, side.rank, axis=0),
+            side.basis.add(new, side.rank),
+            side.image.add(image, side.rank),
             side.rank + jnp.sum(active, dtype=side.rank.dtype),
         )
         coordinates = lax.dynamic_update_slice_in_dim(coordinates, along, side.rank, axis=1)
         return extended, coordinates, residual - along @ new, new, met
 
-    nothing = jnp.zeros((block, vectors.shape[1]), vectors.dtype), jnp.zeros((block, len(other.basis)), vectors.dtype)
+    nothing = (
+        jnp.zeros((block, vectors.shape[1]), vectors.dtype),
+        jnp.zeros((block, other.basis.shape[0]), vectors.dtype),
+    )
     start = side.rank
     side, coordinates, residual, new, met = lax.fori_loop(0, blocks, append, (side, coordinates, residual, *nothing))
     discarded = jnp.max(jnp.sum((residual * unit) ** 2, axis=1))
@@ -118,17 +126,13 @@ def product(seen: Look, other: Side, std: Array, core: Float[Array, "r other"]) 
     each of the side's images, the other side's images and its basis.
     """
     m = len(seen.leftover)
-    across = inner(other.image, jnp.concatenate([seen.leftover, seen.new]))
+    across = other.image.inner(jnp.concatenate([seen.leftover, seen.new]), other.rank)
     onto = std * across[:m] + seen.coordinates @ core
-    moved = jnp.concatenate([onto, across[m:] - seen.met]) @ other.basis
-    side = seen.side._replace(image=_add_rows(seen.side.image, moved[m:], seen.start))
-    return std * (seen.coordinates @ side.image) + moved[:m], side
-
-
-def _add_rows(image: Float[Array, "r n"], rows: Float[Array, "b n"], start: Array) -> Float[Array, "r n"]:
-    """Rows added from ``start`` on. (Where fewer than b are left JAX moves the start, and then all rows are zero.)"""
-    old = lax.dynamic_slice_in_dim(image, start, len(rows))
-    return lax.dynamic_update_slice_in_dim(image, old + rows, start, axis=0)
+    moved = other.basis.combine(jnp.concatenate([onto, across[m:] - seen.met]), other.rank)
+    side = seen.side
+    if len(seen.new):
+        side = side._replace(image=side.image.add(moved[m:], seen.start))
+    return std * side.image.combine(seen.coordinates, side.rank) + moved[:m], side
 
 
 def _directions(residual: Float[Array, "m p"], tolerance: float) -> tuple[Float[Array, "k m"], Int[Array, ""]]:
@@ -143,9 +147,9 @@ def _directions(residual: Float[Array, "m p"], tolerance: float) -> tuple[Float[
     return jnp.pad(whitening, ((0, room_needed(m) - m), (0, 0))), jnp.sum(keep, dtype=jnp.int32)
 
 
-def _orthonormal(basis: Float[Array, "r p"], new: Float[Array, "b p"], active: Array) -> Float[Array, "b p"]:
+def _orthonormal(side: Side, new: Float[Array, "b p"], active: Array) -> Float[Array, "b p"]:
     """The rows of ``new`` made orthonormal and orthogonal to the basis (second pass); inactive rows stay zero."""
-    new = new - inner(basis, new) @ basis
+    new = new - side.basis.combine(side.basis.inner(new, side.rank), side.rank)
     gram = new @ new.T + jnp.diag(jnp.where(active, 0.0, 1.0).astype(new.dtype))
     # the Gram matrix is the identity up to rounding, so its small inverse factor is safe, and one product
     inverse = jax.scipy.linalg.solve_triangular(

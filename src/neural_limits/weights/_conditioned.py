@@ -14,13 +14,14 @@ from .._checks import positive_float, positive_int
 from ._basis import Look, Side, look, product, room_needed
 from ._contract import WeightMatrix
 from ._draws import normal
+from ._rows import Rows
 
 
 class ConditionedMatrix(WeightMatrix):
     """M = s W + Q_Bᵀ C Q_A, with W (n × p) iid N(0, 1) and known only on the touched directions.
 
-    Stored, vectors first: `right_basis` Q_A (r_A, p) and `right_image` W Q_Aᵀ as rows (r_A, n); `left_basis`
-    Q_B (r_B, n) and `left_image` Wᵀ Q_Bᵀ as rows (r_B, p); the learned `core` C (r_B, r_A); the scale s.
+    Stored, vectors first: on the `right` the basis Q_A (r_A, p) and its image W Q_Aᵀ as rows (r_A, n); on the
+    `left` Q_B (r_B, n) and Wᵀ Q_Bᵀ as rows (r_B, p); the learned `core` C (r_B, r_A); the scale s.
     Conditionally on these, and also when each vector was chosen from what was seen before,
 
         W = Zᵀ Q_A + Q_Bᵀ R (1 - Q_Aᵀ Q_A) + (1 - Q_Bᵀ Q_B) W' (1 - Q_Aᵀ Q_A),    W' fresh, iid N(0, 1).
@@ -28,8 +29,9 @@ class ConditionedMatrix(WeightMatrix):
     So the products of a training run have *exactly* the law they would have with a drawn matrix, up to what
     is left outside the bases (relative size `tolerance`, a variance deficit of tolerance²).
 
-    Cost of a product with m vectors: O((n + p)(r_A + r_B) m); memory O((n + p)(r_A + r_B)). Buffers have a
-    fixed capacity inside jit; outside, products grow them as needed. `reserve` grows them ahead.
+    Cost of a product with m vectors: O((n + p)(r_A + r_B) m) with the ranks r, not the capacities (but for a
+    factor of two at most; `Rows`); memory O((n + p)(capacities)). Buffers have a fixed capacity inside jit;
+    outside, products grow them as needed. `reserve` grows them ahead.
 
     Source: Bolthausen's conditioning; docs/theory.md.
 
@@ -40,14 +42,10 @@ class ConditionedMatrix(WeightMatrix):
     (1, True)
     """
 
-    right_basis: Float[Array, "ra p"]
-    right_image: Float[Array, "ra n"]
-    left_basis: Float[Array, "rb n"]
-    left_image: Float[Array, "rb p"]
+    right: Side
+    left: Side
     core: Float[Array, "rb ra"]
     std: Float[Array, ""]
-    rank_right: Int[Array, ""]
-    rank_left: Int[Array, ""]
     discarded: Float[Array, ""]
     lost: Int[Array, ""]
     key: Array
@@ -76,30 +74,56 @@ class ConditionedMatrix(WeightMatrix):
             positive_float("std", std, zero=True)
         dtype = jnp.dtype(dtype or jnp.result_type(float))
         tolerance = check_tolerance(tolerance, dtype)
-        zeros = lambda *shape: jnp.zeros(shape, dtype)  # noqa: E731
+        none = jnp.zeros((), jnp.int32)
         return cls(
-            zeros(right, columns),
-            zeros(right, rows),
-            zeros(left, rows),
-            zeros(left, columns),
-            zeros(left, right),
+            Side(Rows.zeros(right, columns, dtype), Rows.zeros(right, rows, dtype), none),
+            Side(Rows.zeros(left, rows, dtype), Rows.zeros(left, columns, dtype), none),
+            jnp.zeros((left, right), dtype),
             jnp.asarray(std, dtype),
-            jnp.zeros((), jnp.int32),
-            jnp.zeros((), jnp.int32),
-            zeros(),
-            jnp.zeros((), jnp.int32),
+            jnp.zeros((), dtype),
+            none,
             key,
             tolerance,
         )
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.left_basis.shape[-1], self.right_basis.shape[-1]
+        return self.left.basis.shape[1], self.right.basis.shape[1]
 
     @property
     def capacity(self) -> tuple[int, int]:
         """Directions the buffers hold: (left, right)."""
-        return self.left_basis.shape[-2], self.right_basis.shape[-2]
+        return self.left.basis.shape[0], self.right.basis.shape[0]
+
+    @property
+    def right_basis(self) -> Float[Array, "*L ra p"]:
+        """Q_A, empty rows last; a copy, as are the next three."""
+        return self.right.basis.array()
+
+    @property
+    def right_image(self) -> Float[Array, "*L ra n"]:
+        """W Q_Aᵀ as rows."""
+        return self.right.image.array()
+
+    @property
+    def left_basis(self) -> Float[Array, "*L rb n"]:
+        """Q_B."""
+        return self.left.basis.array()
+
+    @property
+    def left_image(self) -> Float[Array, "*L rb p"]:
+        """Wᵀ Q_Bᵀ as rows."""
+        return self.left.image.array()
+
+    @property
+    def rank_right(self) -> Int[Array, "*L"]:
+        """Touched directions on the right: filled rows of Q_A."""
+        return self.right.rank
+
+    @property
+    def rank_left(self) -> Int[Array, "*L"]:
+        """Touched directions on the left: filled rows of Q_B."""
+        return self.left.rank
 
     @property
     def nbytes(self) -> int:
@@ -119,14 +143,14 @@ class ConditionedMatrix(WeightMatrix):
 
     def matvec(self, vectors: Float[Array, "m p"]) -> tuple[Float[Array, "m n"], Array, Self]:
         self, key = self._next_look(vectors.shape[0], right=True)
-        seen = look(self._right, self._left, vectors, key, self.tolerance)
-        value, side = product(seen, self._left, self.std, self.core.T)
+        seen = look(self.right, self.left, vectors, key, self.tolerance)
+        value, side = product(seen, self.left, self.std, self.core.T)
         return value, seen.coordinates, self._after(seen, side, right=True)
 
     def rmatvec(self, vectors: Float[Array, "m n"]) -> tuple[Float[Array, "m p"], Array, Self]:
         self, key = self._next_look(vectors.shape[0], right=False)
-        seen = look(self._left, self._right, vectors, key, self.tolerance)
-        value, side = product(seen, self._right, self.std, self.core)
+        seen = look(self.left, self.right, vectors, key, self.tolerance)
+        value, side = product(seen, self.right, self.std, self.core)
         return value, seen.coordinates, self._after(seen, side, right=False)
 
     def outer(self, left: Array, right: Array) -> Array:
@@ -168,37 +192,21 @@ class ConditionedMatrix(WeightMatrix):
 
     def resize(self, left: int, right: int) -> Self:
         """Buffers for ``left`` and ``right`` directions; never fewer than there are now."""
+        core = pad_core(self.core, left, right)
         return eqx.tree_at(
-            lambda w: (w.right_basis, w.right_image, w.left_basis, w.left_image, w.core),
-            self,
-            (
-                pad_rows(self.right_basis, right),
-                pad_rows(self.right_image, right),
-                pad_rows(self.left_basis, left),
-                pad_rows(self.left_image, left),
-                pad_core(self.core, left, right),
-            ),
+            lambda w: (w.left, w.right, w.core), self, (self.left.resize(left), self.right.resize(right), core)
         )
 
     def to_dense(self, key: Array) -> Float[Array, "n p"]:
         """The whole matrix, the unseen rest drawn now: exactly the law of a matrix drawn at the start. O(n p r)."""
         rows, columns = self.shape
         fresh = normal(key, (rows, columns), self.core.dtype)
-        fresh = fresh - (fresh @ self.right_basis.T) @ self.right_basis
-        fresh = fresh - self.left_basis.T @ (self.left_basis @ fresh)
-        rest = self.left_image - (self.left_image @ self.right_basis.T) @ self.right_basis
-        bulk = self.right_image.T @ self.right_basis + self.left_basis.T @ rest + fresh
-        return self.std * bulk + self.left_basis.T @ self.core @ self.right_basis
-
-    # -- the two sides -------------------------------------------------------------------------------------
-
-    @property
-    def _right(self) -> Side:
-        return Side(self.right_basis, self.right_image, self.rank_right)
-
-    @property
-    def _left(self) -> Side:
-        return Side(self.left_basis, self.left_image, self.rank_left)
+        right, image, left, left_image = self.right_basis, self.right_image, self.left_basis, self.left_image
+        fresh = fresh - (fresh @ right.T) @ right
+        fresh = fresh - left.T @ (left @ fresh)
+        rest = left_image - (left_image @ right.T) @ right
+        bulk = image.T @ right + left.T @ rest + fresh
+        return self.std * bulk + left.T @ self.core @ right
 
     def _next_look(self, vectors: int, *, right: bool) -> tuple[Self, Array]:
         """A fresh key; outside jit also the room that the look may need."""
@@ -209,13 +217,10 @@ class ConditionedMatrix(WeightMatrix):
         return eqx.tree_at(lambda w: w.key, self, following), key
 
     def _after(self, seen: Look, side: Side, *, right: bool) -> Self:
-        where = (
-            (lambda w: (w.right_basis, w.right_image, w.rank_right, w.discarded, w.lost))
-            if right
-            else (lambda w: (w.left_basis, w.left_image, w.rank_left, w.discarded, w.lost))
-        )
         discarded = jnp.maximum(self.discarded, seen.discarded)
-        return eqx.tree_at(where, self, (*side, discarded, self.lost + seen.lost))
+        sides = (side, self.left) if right else (self.right, side)
+        new = (*sides, discarded, self.lost + seen.lost)
+        return eqx.tree_at(lambda w: (w.right, w.left, w.discarded, w.lost), self, new)
 
 
 def check_tolerance(tolerance: float, dtype: jnp.dtype) -> float:

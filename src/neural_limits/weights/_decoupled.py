@@ -156,5 +156,6 @@ class DecoupledMatrix(WeightMatrix):
         """G a (right) or Gᵀ b (left)."""
         core = self.core.T if right else self.core
         if isinstance(self.forward, ConditionedMatrix) and isinstance(self.backward, ConditionedMatrix):
-            return coordinates @ core @ (self.backward.left_basis if right else self.forward.right_basis)
+            side = self.backward.left if right else self.forward.right
+            return side.basis.combine(coordinates @ core, side.rank)
         return coordinates @ core

@@ -44,7 +44,8 @@ def normal(key: Array, shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
 
 
 def _is_threefry(key: Array) -> bool:
-    return jax.random.key_impl(key) == "threefry2x32" and jax.config.jax_threefry_partitionable
+    partitionable = jax.config.jax_threefry_partitionable  # type: ignore[attr-defined]
+    return jax.random.key_impl(key) == "threefry2x32" and bool(partitionable)
 
 
 def _bits(key: Array, shape: tuple[int, ...]) -> Array:
