@@ -1,4 +1,4 @@
-"""Measures runs over the eight devices that a CPU passes for, and prints JSON; test_sharding.py starts it."""
+"""Measures runs over the eight devices that a CPU passes for, and prints JSON; test_devices.py starts it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 import sys
 import tempfile
 import warnings
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ def main() -> None:
         "same": {name: same_numbers(*case) for name, case in CASES.items()},
         "programs": programs(),
         "bytes": {n: bytes_of_a_device(n) for n in (1, 8)},
-        "resumed": resumed(),
+        "resumed": {f"{b} to {a}": resumed(b, a) for b, a in ((8, 2), (None, 8), (8, None))},
     }
     json.dump(results, sys.stdout)
 
@@ -91,32 +93,23 @@ def bytes_of_a_device(devices: int) -> int:
     return sum(x.addressable_shards[0].data.nbytes for x in arrays)
 
 
-def resumed() -> dict[str, float]:
-    """The largest difference of a run's losses from those of the same run stopped on some devices, gone on with on
-    others."""
-
-    class Stopped(Exception):
-        pass
+def resumed(before: int | None, after: int | None) -> float:
+    """How far the losses of a run move where it is stopped on some devices and goes on on others."""
+    network, optimizer, options = CASES["conditioned"]
+    train = partial(nl.train, network, TASK, TABLE, optimizer, width=WIDTH, **options)
 
     def stop(step: int, *_: Any) -> None:
         if step >= 5:
-            raise Stopped
+            raise InterruptedError
 
-    network, optimizer, options = CASES["conditioned"]
-    arguments, options = (network, TASK, TABLE, optimizer), options | {"width": WIDTH}
-    whole = nl.train(*arguments, **options).data.loss
-    found = {}
-    for before, after in ((8, 2), (None, 8), (8, None)):
-        with tempfile.TemporaryDirectory() as folder:
-            kept = options | {"checkpoint": Path(folder) / "state"}
-            try:
-                nl.train(*arguments, devices=before, progress=stop, **kept)
-            except Stopped:
-                steps: list[int] = []
-                run = nl.train(*arguments, devices=after, progress=lambda step, *_: steps.append(step), **kept)
-                assert steps[0] > 5, "it began anew"
-                found[f"{before} to {after}"] = float(np.max(np.abs(run.data.loss / whole - 1)))
-    return found
+    steps: list[int] = []
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "state"
+        with suppress(InterruptedError):
+            train(devices=before, checkpoint=file, progress=stop)
+        run = train(devices=after, checkpoint=file, progress=lambda step, *_: steps.append(step))
+    assert steps[0] > 5, "it began anew"
+    return float(np.max(np.abs(run.data.loss / train().data.loss - 1)))
 
 
 if __name__ == "__main__":

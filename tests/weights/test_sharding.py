@@ -1,4 +1,4 @@
-"""Where the arrays of a wide network go; the run over eight devices is tests/training/test_sharding.py."""
+"""Where the arrays of a wide network go; the run over eight devices is tests/training/test_devices.py."""
 
 import re
 from typing import Any
@@ -29,7 +29,9 @@ def test_what_is_no_set_of_devices_is_refused(devices: Any) -> None:
 
 def test_more_devices_than_there_are() -> None:
     there = len(jax.devices())
-    with pytest.raises(ValueError, match=re.escape(f"`devices` must not exceed the {there} that JAX sees ({HERE.platform}); got")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"`devices` must not exceed the {there} that JAX sees ({HERE.platform}); got")
+    ):
         nl.train(nl.MLP(1), nl.tasks.toy(), width=64, steps=1, devices=there + 1)
 
 
@@ -40,7 +42,7 @@ def test_wide_arrays_are_cut_and_all_else_is_copied() -> None:
     cut = PartitionSpec(None, "particles")
     w = placed["w"]
     assert [x.spec for x in (w.right_basis, w.right_image, w.left_basis, w.left_image)] == [cut] * 4
-    assert {x.spec for x in (w.core, w.std, w.rank_left, w.key, placed["keys"])} == {PartitionSpec()}  # type: ignore[attr-defined]
+    assert {x.spec for x in (w.core, w.std, w.rank_left, w.key, placed["keys"])} == {PartitionSpec()}
     with pytest.raises(ValueError, match="`width` must be a multiple of the 8 devices it is cut over; got 60"):
         particle_shardings(weight, mesh, 60)
 
