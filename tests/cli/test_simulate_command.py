@@ -174,6 +174,7 @@ def test_dense_weights_alone_in_float64(tmp_path: Path) -> None:
         (["--dense-width", "257"], "dense_width"),
         (["--seed", "-1"], "seed"),
         (["--samples", "0"], "samples"),
+        (["--devices", "4096"], "`devices` must not exceed"),
         (["--classes", "0,1"], "classes"),
         (["--task", "digits", "--inputs", "3"], "inputs"),
         (["--task", "digits", "--classes", "0,0"], "twice"),

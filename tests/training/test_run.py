@@ -9,7 +9,7 @@ import pytest
 
 import neural_limits as nl
 from neural_limits.training._loop import advance, observe
-from neural_limits.training._setup import initial_parameters
+from neural_limits.training._start import initial_parameters
 
 NETWORK, STEPS, WIDTH = nl.MLP(hidden=2), 3, 64
 TASK = nl.tasks.toy(samples=4, inputs=8)

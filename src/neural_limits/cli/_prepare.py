@@ -11,6 +11,7 @@ from .._checks import positive_int
 from ..networks import Network
 from ..parametrizations import Parametrization
 from ..sweeps._prepare import check_record, make_network, make_parts
+from ..weights import particle_mesh
 from ._machine import memory
 from ._simulate import Simulate
 
@@ -44,6 +45,8 @@ def prepare(options: Simulate) -> Prepared:
     width = positive_int("width", options.width)
     if options.curvature and options.optimizer == "adam":
         raise ValueError("`curvature` needs gradient descent: adam has no fixed metric; leave it out, or use sgd.")
+    if options.devices is not None:
+        particle_mesh(options.devices, width)  # or says what is wrong
     dense_width = _dense_width(options)
     _check_memory(options, make_network(options), width if options.weights == "dense" else dense_width)
     parts = make_parts(options)

@@ -34,6 +34,9 @@ class Simulate(Configuration):
     memory: Annotated[float | None, unset("FLOAT", "most of what is free")] = None
     record: Annotated[Numbers, unset("N,N,...", "about 12, geometrically spaced")] = None
 
+    devices: Annotated[int | None, unset("N", "1")] = None
+    """Devices to cut the width over; the dense network beside it stays on one."""
+
     curvature: bool = False
     """Record the leading curvature eigenvalues (Gauss-Newton and Hessian) of this run at the same updates."""
     dense_width: Annotated[int | None, unset("INT", "1024, or less")] = None

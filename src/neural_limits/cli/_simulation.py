@@ -53,7 +53,7 @@ def _main_run(plan: Prepared, folder: RunFolder) -> tuple[xr.Dataset, str, str]:
     """The run asked for, written at once: dataset, status, message."""
     options = plan.options
     watch = _curvature_watch(plan) if options.curvature else None
-    run = _train(plan, options.weights, options.width, watch)
+    run = _train(plan, options.weights, options.width, watch, options.devices)
     data = _with_spectrum(run) if options.weights == "dense" else run.data
     data = data if watch is None else _with_curvature(data, watch)
     folder.write_dataset("data.nc", data)
@@ -79,7 +79,7 @@ def _dense_run(plan: Prepared, folder: RunFolder) -> xr.Dataset:
     return data
 
 
-def _train(plan: Prepared, weights: str, width: int, watch: Watch | None = None) -> Run:
+def _train(plan: Prepared, weights: str, width: int, watch: Watch | None = None, devices: int | None = None) -> Run:
     options = plan.options
     given: dict[str, Any] = {"memory": None if options.memory is None else options.memory * 2**30}
     if options.tolerance is not None:
@@ -88,7 +88,7 @@ def _train(plan: Prepared, weights: str, width: int, watch: Watch | None = None)
         return train(
             plan.network, plan.task, plan.parametrization, plan.optimizer, width=width, steps=options.steps,
             weights=weights, seed=options.seed, record=options.record or (), batch=options.batch,
-            dtype=options.dtype, progress=report, watch=watch, **given,
+            dtype=options.dtype, progress=report, watch=watch, devices=devices, **given,
         )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from .._checks import positive_float
 from ..laws import largest_singular_value
-from ..weights import ConditionedMatrix, DenseMatrix
+from ..weights import ConditionedMatrix, DenseMatrix, on_host
 from ._empirical import leading_singular_triplets
 from ._known_block import KnownBlock
 from ._roots import find_roots
@@ -84,7 +84,7 @@ def outliers(
         if level < edge:
             raise ValueError(f"`threshold` must not lie below the bulk's edge {edge:.6g}; got {threshold!r}.")
     if isinstance(weight, DenseMatrix):
-        values, u, v = leading_singular_triplets(np.asarray(weight.value), level)
+        values, u, v = leading_singular_triplets(on_host(weight.value), level)
         return Outliers(values, edge, level, false_alarm, lambda e: u @ e, lambda e: v @ e, (rows, columns))
     roots = find_roots(known_block(weight), level)
     tau, left, right = float(weight.std), int(weight.rank_left), int(weight.rank_right)
@@ -134,7 +134,7 @@ def known_block(weight: ConditionedMatrix, *, bulk: str = "conditional") -> Know
 
 
 def _double(array: Array) -> ndarray:
-    return np.asarray(array, np.float64)
+    return on_host(array).astype(np.float64, copy=False)
 
 
 def _apply(basis: Array, e: ndarray) -> ndarray:

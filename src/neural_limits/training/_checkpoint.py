@@ -19,6 +19,8 @@ from numpy import ndarray
 
 from .._checks import positive_int
 from ..runs import atomic_write, first_line
+from ..weights import on_host
+from ._hosts import ALONE, Hosts
 from ._loop import Setting, State
 from ._record import Found, Records
 
@@ -40,11 +42,12 @@ class Point(NamedTuple):
 class Checkpoint:
     """One file with the whole state; written whole or not at all, readable without running anything.
 
-    ``every``: updates between two writings; None: about every `SECONDS`.
+    ``every``: updates between two writings; None: about every `SECONDS`. The arrays are whole in the file, whatever
+    devices they lie on, so a run goes on on others; of several ``hosts`` the first writes and all read.
     """
 
-    def __init__(self, path: str | os.PathLike[str], every: int | None, fingerprint: str) -> None:
-        self.path, self.fingerprint = Path(path), fingerprint
+    def __init__(self, path: str | os.PathLike[str], every: int | None, fingerprint: str, hosts: Hosts = ALONE) -> None:
+        self.path, self.fingerprint, self.hosts = Path(path), fingerprint, hosts
         self.every = None if every is None else positive_int("checkpoint_every", every)
         self._last = time.monotonic()
 
@@ -54,7 +57,7 @@ class Checkpoint:
 
     def is_due(self, step: int) -> bool:
         """Whether to write one now."""
-        return step % self.every == 0 if self.every else time.monotonic() - self._last >= SECONDS
+        return step % self.every == 0 if self.every else self.hosts.first(time.monotonic() - self._last) >= SECONDS
 
     def save(self, state: State, step: int, records: Records) -> None:
         """Write the state after ``step`` updates; OSError in one line where that fails, the file before kept."""
@@ -64,8 +67,9 @@ class Checkpoint:
                 arrays |= {f"record{r}.{l}.{name}": np.asarray(x) for name, x in found._asdict().items()}
         header = {"format": FORMAT, "fingerprint": self.fingerprint, "step": step, "seconds": records.seconds}
         arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
-        with atomic_write(self.path) as file:
-            np.savez(file, allow_pickle=False, **arrays)
+        if self.hosts.writes:
+            with atomic_write(self.path) as file:
+                np.savez(file, allow_pickle=False, **arrays)
         self._last = time.monotonic()
 
     def load(self, fresh: State, records: Records) -> Point | None:
@@ -113,7 +117,11 @@ def fingerprint(settings: Mapping[str, Any], setting: Setting, seed: int, steps:
 
 
 def _plain(leaf: Array) -> ndarray:
-    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+    return on_host(_unwrapped(leaf))
+
+
+def _unwrapped(leaf: Array) -> Array:
+    return jax.random.key_data(leaf) if _is_key(leaf) else leaf
 
 
 def _is_key(leaf: Array) -> bool:
@@ -121,11 +129,14 @@ def _is_key(leaf: Array) -> bool:
 
 
 def _like(value: ndarray | None, leaf: Array, path: Path) -> Array:
-    """The array as a leaf of the state: bases may have grown, all else must fit."""
-    same = _plain(leaf)
+    """The array as a leaf of the state, on its devices: bases may have grown, all else must fit."""
+    same = _unwrapped(leaf)
     if value is None or value.dtype != same.dtype or value.ndim != same.ndim:
         raise CheckpointError(f"{path} is damaged (an array is missing or of another kind); remove it to start anew.")
-    array = jnp.array(value, copy=True)  # the loop reuses its memory
+    if same.committed:
+        array: Array = jax.make_array_from_callback(value.shape, same.sharding, lambda piece: value[piece].copy())
+    else:
+        array = jnp.array(value, copy=True)  # the loop reuses its memory
     return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf)) if _is_key(leaf) else array
 
 

@@ -14,7 +14,7 @@ from scipy.sparse.linalg import svds
 
 from ..networks import Parameters
 from ..spectra import Outliers, edge_eigenvalue, outliers
-from ..weights import ConditionedMatrix, DenseMatrix, WeightMatrix, matrices
+from ..weights import ConditionedMatrix, DenseMatrix, WeightMatrix, matrices, on_host
 
 Watch = Callable[[int, Parameters], None]
 
@@ -42,7 +42,7 @@ class Records:
         self.taken: list[list[Found]] = []  # record by record, layer by layer
         self.seconds = 0.0
         dense = [w for w in matrices(parameters.hidden) if isinstance(w, DenseMatrix)] if self.stops else []
-        self._start = [(np.array(w.value), float(w.std)) for w in dense]
+        self._start = [(np.array(on_host(w.value)), float(w.std)) for w in dense]
 
     def take(self, step: int, parameters: Parameters) -> None:
         """Outliers and overlaps of all hidden weights now; ``step`` must be the next of the stops."""
@@ -71,9 +71,9 @@ class Records:
         """Leading singular vectors (rows) of the learned part."""
         if isinstance(weight, ConditionedMatrix):
             u, _, vt = svd(np.asarray(weight.core, np.float64), full_matrices=False)
-            lift = lambda basis, c: np.asarray(jnp.asarray(c, basis.dtype) @ basis)  # noqa: E731
+            lift = lambda basis, c: on_host(jnp.asarray(c, basis.dtype) @ basis)  # noqa: E731
             return lift(weight.left_basis, u.T[:count]), lift(weight.right_basis, vt[:count])
-        value, (start, std) = np.asarray(weight.value), self._start[layer]  # type: ignore[attr-defined]
+        value, (start, std) = on_host(weight.value), self._start[layer]  # type: ignore[attr-defined]
         learned = value - start * (float(weight.std) / std)  # type: ignore[attr-defined]
         k = min(count, min(learned.shape) - 1)
         u, s, vt = svds(

@@ -9,40 +9,21 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array
 from numpy import ndarray
 
 from .._checks import one_of, positive_int
-from ..networks import Network, Parameters
+from ..networks import Network
 from ..parametrizations import MuP, Parametrization, Rules
 from ..tasks import Task
-from ..weights import ConditionedMatrix, DecoupledMatrix, DenseMatrix, WeightMatrix, check_tolerance, room_needed
+from ..weights import check_tolerance, room_needed
 from ._loop import Plan, Setting, State, empty_history
 from ._optimizers import SGD, Optimizer, check_optimizer
+from ._start import Form, copied, initial_parameters, initial_state
 
 FORMS = ("conditioned", "dense")
 BACKWARD = ("reused", "decoupled")
-
-
-class Form(NamedTuple):
-    """How hidden weights are held."""
-
-    weights: str
-    tolerance: float
-    capacity: int
-    dtype: Any
-    backward: str = "reused"
-
-    def make(self, key: Array, width: int, std: Array | float) -> WeightMatrix:
-        """An untrained square weight."""
-        options: dict[str, Any] = {"std": std, "dtype": self.dtype}
-        decoupled = self.backward == "decoupled"
-        if self.weights == "dense":
-            dense = DecoupledMatrix.create_dense if decoupled else DenseMatrix.create
-            return dense(key, width, width, **options)
-        options |= {"tolerance": self.tolerance, "capacity": self.capacity}
-        conditioned = DecoupledMatrix.create_conditioned if decoupled else ConditionedMatrix.create
-        return conditioned(key, width, width, **options)
 
 
 class Prepared(NamedTuple):
@@ -71,6 +52,7 @@ def prepare(
     batch: int | None,
     dtype: Any,
     backward: str = "reused",
+    mesh: Mesh | None = None,
 ) -> Prepared:
     """Check every argument and build the initial state; a sequence of seeds gives a batch of runs."""
     parametrization = parametrization or MuP()
@@ -92,15 +74,16 @@ def prepare(
     if max(numbers) >= 2**32:
         raise ValueError(f"`seed` must be below 2**32; got {max(numbers)}.")
     keys = jax.vmap(jax.random.key)(np.array(numbers, np.uint32))
-    parameters = initial_parameters(keys[0] if one else keys, rules, network, (task.inputs, task.outputs, width), form)
+    sizes = (task.inputs, task.outputs, width)
+    parameters = initial_parameters(keys[0] if one else keys, rules, network, sizes, form, mesh)
     order = _stacked([batch_order(task.samples, batch, steps, s) for s in numbers], one)
     setting = Setting(
         jnp.asarray(task.x, dtype), jnp.asarray(task.y, dtype), order, rules, optimizer.numbers_for(steps)
     )
     layers = network.matrices if weights == "conditioned" else 0
     lead = () if one else (len(numbers),)
-    history = empty_history(lead, steps, vectors, task.outputs, layers, dtype)
-    state = State(parameters, optimizer.init(parameters), history)
+    history = partial(empty_history, lead, steps, vectors, task.outputs, layers, dtype)
+    state = initial_state(parameters, optimizer, history, mesh, width)
     settings = {
         "task": task.name, "loss": task.loss, "samples": task.samples, "width": width, **network.describe(),
         "activation": getattr(network.activation, "__name__", network.activation),
@@ -110,19 +93,7 @@ def prepare(
         "batch": batch or task.samples, "dtype": dtype.name,
     }  # fmt: skip
     plan = Plan(network, task.loss, optimizer.kind, not one)
-    return Prepared(state, setting, plan, rules, form, settings, optimizer)
-
-
-@partial(jax.jit, static_argnames=("network", "sizes", "form"))
-def initial_parameters(
-    keys: Array, rules: Rules, network: Network, sizes: tuple[int, int, int], form: Form
-) -> Parameters:
-    """Initial weights for one key or a batch of keys, in one compiled call."""
-
-    def init(key: Array) -> Parameters:
-        return network.init(key, *sizes, rules, form.make, form.dtype)
-
-    return init(keys) if keys.ndim == 0 else jax.vmap(init)(keys)
+    return Prepared(state, copied(setting, mesh), plan, rules, form, settings, optimizer)
 
 
 def check_layers(optimizer: Optimizer, network: Network) -> None:

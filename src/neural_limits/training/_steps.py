@@ -14,6 +14,7 @@ import numpy as np
 from ..networks import Parameters
 from ..weights import with_bases
 from ._checkpoint import Checkpoint
+from ._hosts import ALONE, Hosts
 from ._loop import Plan, Progress, Setting, State, advance, grow, observe
 from ._memory import memory_message
 from ._record import Records
@@ -50,10 +51,12 @@ def run_steps(
     *,
     start: int = 0,
     save: Saving | None = None,
+    hosts: Hosts = ALONE,
 ) -> tuple[State, str, str]:
     """All steps from ``start`` on, stopping to record, to report, to save and to grow: final state, status and message.
 
-    Where the loop pauses changes no number: the compiled code is the same, and bases grow when they are full.
+    Where the loop pauses changes no number: the compiled code is the same, and bases grow when they are full. Several
+    ``hosts`` pause together, where the first one's clock says.
     """
     vectors = setting.x.shape[0] if setting.order is None else setting.order.shape[-1]
     paced = report is not None or (save is not None and save.checkpoint.every is None)
@@ -79,9 +82,9 @@ def run_steps(
         if report is not None:
             _report(report, state, step, steps, at, save)
         if paced:
-            chunk = _chunk(chunk, done, time.perf_counter() - begun)
+            chunk = _chunk(chunk, done, hosts.first(time.perf_counter() - begun))
         if not at.room:
-            message = memory_message(state, vectors, memory, step)
+            message = memory_message(state, vectors, memory, step, hosts)
             if message:
                 return state, "rank_exhausted", message
             state = grow(state, vectors)

@@ -10,15 +10,15 @@ from typing import Any
 
 import jax
 import xarray as xr
-from jax.sharding import Mesh
 
 from .._checks import positive_float
 from ..networks import Network, Parameters
 from ..parametrizations import Parametrization
 from ..tasks import Task
-from ..weights import Weights, shard_particles, with_bases
+from ..weights import Devices, Weights, particle_mesh, with_bases
 from ._checkpoint import Checkpoint, fingerprint
 from ._dataset import dataset, ensemble_dataset
+from ._hosts import Hosts
 from ._optimizers import Optimizer
 from ._record import Records, Watch
 from ._run import Run
@@ -43,7 +43,7 @@ def train(
     tolerance: float = TOLERANCE,
     batch: int | None = None,
     dtype: Any = None,
-    mesh: Mesh | None = None,
+    devices: Devices | None = None,
     memory: float | None = None,
     progress: Report | None = None,
     watch: Watch | None = None,
@@ -58,8 +58,9 @@ def train(
     ``tolerance`` (the relative size of a direction too small to keep); ``"dense"`` trains the ordinary
     network. ``record`` names the numbers of updates after which outliers are computed. ``batch`` is the
     mini-batch size (None: full batch; each epoch shuffled, its incomplete last batch dropped). ``dtype``
-    defaults to JAX's float. ``mesh`` spreads the width over devices (`weights.particle_mesh`). ``memory``
-    bounds the bytes that bases may grow to (default: what the device has). ``progress(step, steps, loss)``
+    defaults to JAX's float. ``devices`` cuts the width over so many devices, or over those of a list or
+    mesh (None: one; docs/scale.md): the same numbers but for the order of sums. ``memory`` bounds the bytes that bases
+    may grow to (default: what the devices have). ``progress(step, steps, loss)``
     is called now and then; ``watch(step, parameters)`` after ``watch_steps`` updates (default: ``record``), with
     the weights as they are (read them then: the next step reuses their memory). ``backward="decoupled"`` gives
     backpropagation initial weights of its own, with the same updates added to both (without ``record``).
@@ -67,7 +68,7 @@ def train(
 
     ``checkpoint`` names a file that the whole state is written to after every ``checkpoint_every`` updates (default:
     about every 30 seconds) and when ``progress`` raises; a run that finds its file there goes on from it, equal to the
-    bit to one that was never stopped (same machine and versions). The file stays. Not with ``watch`` or ``mesh``.
+    bit to one that was never stopped (same machine, devices and versions). The file stays. Not with ``watch``.
 
     Returns a `Run`; divergence and a touched rank beyond memory are its status, not exceptions. ValueError
     for arguments out of range, OSError for a checkpoint that is damaged or another run's. Warns where a dense matrix
@@ -78,9 +79,11 @@ def train(
     >>> run.status, run.data.loss.shape, len(run.weights)
     ('completed', (4,), 2)
     """
+    mesh = None if devices is None else particle_mesh(devices)
+    hosts = Hosts.of(mesh)
     ready = prepare(
         network, task, parametrization, optimizer, width=width, steps=steps, weights=weights, seeds=seed,
-        tolerance=tolerance, batch=batch, dtype=dtype, backward=backward,
+        tolerance=tolerance, batch=batch, dtype=dtype, backward=backward, mesh=mesh,
     )  # fmt: skip
     if memory is not None:
         positive_float("memory", memory)
@@ -102,16 +105,15 @@ def train(
     if checkpoint is None and checkpoint_every is not None:
         raise ValueError(f"`checkpoint_every` needs `checkpoint`, the file to write; got {checkpoint_every!r} alone.")
     if checkpoint is not None:
-        _check_no_checkpoint(watch=watch, mesh=mesh)
+        if watch is not None:
+            raise ValueError(f"`watch` keeps what a checkpoint cannot hold; leave one of the two out; got {watch!r}.")
         about = ready.settings | {"kind": ready.plan.optimizer.__name__}  # Muon's two forms have one name
-        kept = Checkpoint(checkpoint, checkpoint_every, fingerprint(about, setting, seed, steps, stops))
+        kept = Checkpoint(checkpoint, checkpoint_every, fingerprint(about, setting, seed, steps, stops), hosts)
         state, start = kept.load(state, records) or (state, 0)
         save = Saving(kept, records, start)
-    if mesh is not None:
-        state, setting = shard_particles((state, setting), mesh, width)
     started = time.perf_counter()
     state, status, message = run_steps(
-        state, setting, ready.plan, steps, halts, take, memory, progress, start=start, save=save
+        state, setting, ready.plan, steps, halts, take, memory, progress, start=start, save=save, hosts=hosts
     )
     timing = {"seconds": time.perf_counter() - started, "record_seconds": records.seconds}
     if status == "completed":
@@ -162,13 +164,6 @@ def train_ensemble(
 def member(parameters: Parameters, index: int) -> Parameters:
     """One network of an ensemble's parameters."""
     return jax.tree.map(lambda x: x[index], parameters)
-
-
-def _check_no_checkpoint(**beside: Any) -> None:
-    """ValueError for what a checkpoint cannot hold."""
-    for name, value in beside.items():
-        if value is not None:
-            raise ValueError(f"`{name}` keeps what a checkpoint cannot hold; leave one of the two out; got {value!r}.")
 
 
 def _warn_if_dense_is_cheaper(hidden: tuple[Weights, ...]) -> None:
