@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
 import neural_limits as nl
-from neural_limits.training._loop import _resize, advance
+from neural_limits.training._loop import advance, resized
 from neural_limits.training._setup import prepare
 from neural_limits.training._start import initial_parameters
 
@@ -64,7 +64,7 @@ def programs() -> dict[str, Any]:
     basis, copies = ready.state.parameters.hidden[0].right_basis, NamedSharding(mesh, PartitionSpec())
     lowered = {
         "loop": advance.lower(ready.state, np.int32(0), np.int32(8), ready.setting, ready.plan),
-        "growth": _resize.lower(ready.state, 96, 192),
+        "growth": resized.lower(ready.state, 96, 192),
         "start": initial_parameters.lower(jax.random.key(0), ready.rules, network, (5, 1, WIDTH), ready.form, mesh),
         "a basis gathered": jax.jit(lambda x: x + 1, out_shardings=copies).lower(basis),  # what is looked for is found
     }

@@ -21,10 +21,10 @@ from .._checks import positive_int
 from ..runs import atomic_write, first_line
 from ..weights import on_host
 from ._hosts import ALONE, Hosts
-from ._loop import Setting, State
+from ._loop import Setting, State, capacity, resized
 from ._record import Found, Records
 
-FORMAT = "neural-limits checkpoint 1"
+FORMAT = "neural-limits checkpoint 2"
 SECONDS = 30.0  # between checkpoints where no number of steps is asked for
 
 
@@ -65,7 +65,13 @@ class Checkpoint:
         for r, layers in enumerate(records.taken):
             for l, found in enumerate(layers):
                 arrays |= {f"record{r}.{l}.{name}": np.asarray(x) for name, x in found._asdict().items()}
-        header = {"format": FORMAT, "fingerprint": self.fingerprint, "step": step, "seconds": records.seconds}
+        header: dict[str, Any] = {
+            "format": FORMAT,
+            "fingerprint": self.fingerprint,
+            "step": step,
+            "seconds": records.seconds,
+        }
+        header["capacity"] = capacity(state)
         arrays["header"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
         if self.hosts.writes:
             with atomic_write(self.path) as file:
@@ -90,6 +96,8 @@ class Checkpoint:
             raise CheckpointError(f"{self.path} is no checkpoint of this version; remove it to start anew.")
         if header["fingerprint"] != self.fingerprint:
             raise CheckpointError(f"{self.path} belongs to a run with other arguments; name another file.")
+        if header["capacity"] is not None:
+            fresh = resized(fresh, *header["capacity"])
         old, structure = jax.tree.flatten(fresh)
         new = [_like(arrays.get(f"state{i}"), leaf, self.path) for i, leaf in enumerate(old)]
         records.taken = _records(arrays)
@@ -129,9 +137,9 @@ def _is_key(leaf: Array) -> bool:
 
 
 def _like(value: ndarray | None, leaf: Array, path: Path) -> Array:
-    """The array as a leaf of the state, on its devices: bases may have grown, all else must fit."""
+    """The array as a leaf of the state, on its devices."""
     same = _unwrapped(leaf)
-    if value is None or value.dtype != same.dtype or value.ndim != same.ndim:
+    if value is None or value.dtype != same.dtype or value.shape != same.shape:
         raise CheckpointError(f"{path} is damaged (an array is missing or of another kind); remove it to start anew.")
     if same.committed:
         array: Array = jax.make_array_from_callback(value.shape, same.sharding, lambda piece: value[piece].copy())

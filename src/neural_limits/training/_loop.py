@@ -174,11 +174,18 @@ def _record(history: History, step: Array, loss: Array, outputs: Array, paramete
 def grow(state: State, vectors: int) -> State:
     """Room for one more step in every basis, the same capacity in every layer (fewer compilations)."""
     needed = [w.capacities_for(vectors) for w in with_bases(state.parameters.hidden)]
-    return _resize(state, max(left for left, _ in needed), max(right for _, right in needed))
+    return resized(state, max(left for left, _ in needed), max(right for _, right in needed))
+
+
+def capacity(state: State) -> tuple[int, int] | None:
+    """Directions that every basis has room for: (left, right); None where there are no bases."""
+    weights = with_bases(state.parameters.hidden)
+    return weights[0].capacity if weights else None
 
 
 @partial(jax.jit, static_argnames=("left", "right"))
-def _resize(state: State, left: int, right: int) -> State:
+def resized(state: State, left: int, right: int) -> State:
+    """The state with bases of that capacity; never less than they have."""
     hidden = tuple(resize(w, left, right) for w in state.parameters.hidden)
     parameters = eqx.tree_at(lambda p: p.hidden, state.parameters, hidden)
     if state.optimizer is None:
