@@ -34,17 +34,25 @@ class Side(NamedTuple):
         return Side(self.basis.resize(capacity), self.image.resize(capacity), self.rank)
 
 
+class Fresh(NamedTuple):
+    """New directions q whose images are still to be completed, and what was drawn for them."""
+
+    directions: Float[Array, "b p"]
+    drawn: Float[Array, "b n"]  # ξ
+    met: Float[Array, "b other"]  # Q' ξ
+
+
 class Look(NamedTuple):
     """The outcome of looking along a block of vectors."""
 
     side: Side
     coordinates: Float[Array, "m r"]
-    leftover: Float[Array, "m p"]  # the part of each vector outside the basis, below the tolerance
-    discarded: Float[Array, ""]  # largest |leftover|² relative to the largest vector of the block
+    leftover: Float[Array, "m p"]  # the part of each vector outside the basis, below the tolerance; in units of
+    unit: Float[Array, ""]  # the largest vector of the block
+    discarded: Float[Array, ""]  # largest |leftover|²
     lost: Int[Array, ""]  # directions above the tolerance for which there was no room (0 unless misused)
     start: Int[Array, ""]  # the rank before the look
-    new: Float[Array, "b p"]  # new directions whose images `product` completes; b = 0 where they are complete
-    met: Float[Array, "b other"]  # Q' ξ of those
+    fresh: Fresh  # for `product`; none (b = 0) where all images are complete
 
 
 def block_size(vectors: int) -> int:
@@ -70,14 +78,14 @@ def look(side: Side, other: Side, vectors: Float[Array, "m p"], key: Array, tole
     which is the conditional law of W q given everything seen (Bolthausen). Cost: two passes over the basis
     for m vectors, two more per block of new directions, and one over the other side's basis.
 
-    Where all new directions fit into one block, their images are left as ξ - Q'ᵀQ' ξ short of Q'ᵀ(R q), in
-    two parts (`Look.new`, `Look.met`): `product` adds the rest in passes that it makes anyway.
+    Where one block holds all new directions their images are left to `product`, which completes them in passes
+    that it makes anyway.
     """
     coordinates = side.basis.inner(vectors, side.rank)
-    residual = vectors - side.basis.combine(coordinates, side.rank)
     largest = jnp.max(jnp.sum(vectors**2, axis=1))
-    unit = lax.rsqrt(jnp.where(largest > 0, largest, 1.0))
-    directions, count = _directions(residual * unit, tolerance)
+    unit = jnp.sqrt(jnp.where(largest > 0, largest, 1.0))
+    residual = side.basis.combine(-coordinates / unit, side.rank, vectors * (1 / unit))
+    directions, count = _directions(residual, tolerance)
 
     block = block_size(vectors.shape[0])
     blocks = -(-count // block)
@@ -86,53 +94,50 @@ def look(side: Side, other: Side, vectors: Float[Array, "m p"], key: Array, tole
     lost = jnp.where(fits, 0, count).astype(side.rank.dtype)
     postponed = len(directions) == block
 
-    def append(j: Array, carry: tuple[Side, Array, Array, Array, Array]) -> tuple[Side, Array, Array, Array, Array]:
-        side, coordinates, residual, *_ = carry
+    def append(j: Array, carry: tuple[Side, Array, Array, Fresh]) -> tuple[Side, Array, Array, Fresh]:
+        side, coordinates, residual, _ = carry
         active = j * block + jnp.arange(block, dtype=count.dtype) < count
         mix = jnp.where(active[:, None], lax.dynamic_slice_in_dim(directions, j * block, block), 0)
-        new = _orthonormal(side, mix @ (residual * unit), active)
-        image = normal(jax.random.fold_in(key, j), (block, side.image.shape[1]), vectors.dtype)
-        image = jnp.where(active[:, None], image, 0)
-        met = other.basis.inner(image, other.rank)
-        if not postponed:
-            known = other.image.inner(new, other.rank) - met
-            image = image + other.basis.combine(known, other.rank)
+        new = _orthonormal(side, mix @ residual, active)
+        drawn = normal(jax.random.fold_in(key, j), (block, side.image.shape[1]), vectors.dtype)
+        drawn = jnp.where(active[:, None], drawn, 0)
+        fresh = Fresh(new, drawn, other.basis.inner(drawn, other.rank))
+        image = side.image if postponed else side.image.add(_images(fresh, other), side.rank)
         along = residual @ new.T
-        extended = Side(
-            side.basis.add(new, side.rank),
-            side.image.add(image, side.rank),
-            side.rank + jnp.sum(active, dtype=side.rank.dtype),
-        )
-        coordinates = lax.dynamic_update_slice_in_dim(coordinates, along, side.rank, axis=1)
-        return extended, coordinates, residual - along @ new, new, met
+        coordinates = lax.dynamic_update_slice_in_dim(coordinates, unit * along, side.rank, axis=1)
+        extended = Side(side.basis.add(new, side.rank), image, side.rank + jnp.sum(active, dtype=side.rank.dtype))
+        return extended, coordinates, residual - along @ new, fresh
 
-    nothing = (
-        jnp.zeros((block, vectors.shape[1]), vectors.dtype),
-        jnp.zeros((block, other.basis.shape[0]), vectors.dtype),
-    )
+    sizes = vectors.shape[1], side.image.shape[1], other.basis.shape[0]
+    none = Fresh(*(jnp.zeros((block, size), vectors.dtype) for size in sizes))
     start = side.rank
-    side, coordinates, residual, new, met = lax.fori_loop(0, blocks, append, (side, coordinates, residual, *nothing))
-    discarded = jnp.max(jnp.sum((residual * unit) ** 2, axis=1))
+    side, coordinates, residual, fresh = lax.fori_loop(0, blocks, append, (side, coordinates, residual, none))
     if not postponed:
-        new, met = new[:0], met[:0]
-    return Look(side, coordinates, residual, discarded, lost, start, new, met)
+        fresh = Fresh(*(x[:0] for x in fresh))
+    discarded = jnp.max(jnp.sum(residual**2, axis=1))
+    return Look(side, coordinates, residual, unit, discarded, lost, start, fresh)
+
+
+def _images(fresh: Fresh, other: Side) -> Float[Array, "b n"]:
+    """W q for new directions q, in its conditional law given the other side."""
+    known = other.image.inner(fresh.directions, other.rank) - fresh.met
+    return other.basis.combine(known, other.rank, fresh.drawn)
 
 
 @jax.jit
 def product(seen: Look, other: Side, std: Array, core: Float[Array, "r other"]) -> tuple[Float[Array, "m n"], Side]:
-    """s W a for the vectors just looked along plus what is learned, and the side with its images complete.
+    """s W a for the vectors just looked along plus what is learned, and the side with all its images.
 
     On the seen directions from their images, on the leftover from what the other side knows of it. One pass over
     each of the side's images, the other side's images and its basis.
     """
-    m = len(seen.leftover)
-    across = other.image.inner(jnp.concatenate([seen.leftover, seen.new]), other.rank)
-    onto = std * across[:m] + seen.coordinates @ core
-    moved = other.basis.combine(jnp.concatenate([onto, across[m:] - seen.met]), other.rank)
-    side = seen.side
-    if len(seen.new):
-        side = side._replace(image=side.image.add(moved[m:], seen.start))
-    return std * side.image.combine(seen.coordinates, side.rank) + moved[:m], side
+    side, fresh, m = seen.side, seen.fresh, len(seen.leftover)
+    across = other.image.inner(jnp.concatenate([seen.leftover, fresh.directions]), other.rank)
+    onto = (std * seen.unit) * across[:m] + seen.coordinates @ core
+    moved = other.basis.combine(jnp.concatenate([onto, across[m:] - fresh.met]), other.rank)
+    if len(fresh.drawn):
+        side = side._replace(image=side.image.add(fresh.drawn + moved[m:], seen.start))
+    return side.image.combine(std * seen.coordinates, side.rank, moved[:m]), side
 
 
 def _directions(residual: Float[Array, "m p"], tolerance: float) -> tuple[Float[Array, "k m"], Int[Array, ""]]:
@@ -149,7 +154,7 @@ def _directions(residual: Float[Array, "m p"], tolerance: float) -> tuple[Float[
 
 def _orthonormal(side: Side, new: Float[Array, "b p"], active: Array) -> Float[Array, "b p"]:
     """The rows of ``new`` made orthonormal and orthogonal to the basis (second pass); inactive rows stay zero."""
-    new = new - side.basis.combine(side.basis.inner(new, side.rank), side.rank)
+    new = side.basis.combine(-side.basis.inner(new, side.rank), side.rank, new)
     gram = new @ new.T + jnp.diag(jnp.where(active, 0.0, 1.0).astype(new.dtype))
     # the Gram matrix is the identity up to rounding, so its small inverse factor is safe, and one product
     inverse = jax.scipy.linalg.solve_triangular(

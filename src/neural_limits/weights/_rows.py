@@ -72,9 +72,12 @@ class Rows(eqx.Module):
             parts.append(_if_filled(filled, start, product, lambda v, p, nothing: nothing, vectors, piece, nothing))
         return jnp.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
-    def combine(self, coefficients: Float[Array, "m r"], filled: Int[Array, ""] | int) -> Float[Array, "m n"]:
-        """Σ_j coefficient_j row_j, over the ``filled`` rows."""
+    def combine(
+        self, coefficients: Float[Array, "m r"], filled: Int[Array, ""] | int, onto: Float[Array, "m n"] | None = None
+    ) -> Float[Array, "m n"]:
+        """Σ_j coefficient_j row_j over the ``filled`` rows, added ``onto`` something if there is."""
         total = coefficients[:, : len(self.pieces[0])] @ self.pieces[0]
+        total = total if onto is None else onto + total
         for piece, start in self._with_starts()[1:]:
             some = coefficients[:, start : start + len(piece)]
             total = _if_filled(filled, start, lambda c, p, t: t + c @ p, lambda c, p, t: t, some, piece, total)
@@ -83,14 +86,14 @@ class Rows(eqx.Module):
     def add(self, rows: Float[Array, "b n"], start: Int[Array, ""] | int) -> Self:
         """The same with ``rows`` added from row ``start`` on; those past the capacity must be zero."""
         count = len(rows)
-        around = jnp.pad(rows, ((count, count), (0, 0)))
+        places = jnp.arange(count, dtype=jnp.int32)
         pieces = []
         for piece, first in self._with_starts():
-            # the window of the piece nearest to the rows, and what falls into it: some of them, or zeros
+            # the window of the piece nearest to the rows, and what falls into it: all of them, some, or none
             at = jnp.clip(start - first, 0, len(piece) - count)
-            window = lax.dynamic_slice_in_dim(around, jnp.clip(first + at - start + count, 0, 2 * count), count)
+            falls = (places[:, None] + (first + at) == places + start).astype(rows.dtype)
             old = lax.dynamic_slice_in_dim(piece, at, count)
-            pieces.append(lax.dynamic_update_slice_in_dim(piece, old + window, at, axis=0))
+            pieces.append(lax.dynamic_update_slice_in_dim(piece, old + falls @ rows, at, axis=0))
         return type(self)(tuple(pieces))
 
     def _with_starts(self) -> list[tuple[Array, int]]:
