@@ -44,6 +44,7 @@ bench: $(VENV)/.test  ## benchmarks/, all or with ARGS=--quick
 	$(BIN)/python benchmarks/speed.py $(ARGS)
 	$(BIN)/python benchmarks/touched_rank.py $(ARGS)
 	$(BIN)/python benchmarks/products.py $(ARGS)
+	$(BIN)/python benchmarks/sharding.py $(ARGS)
 	$(BIN)/python benchmarks/depth.py $(ARGS)
 	$(BIN)/python benchmarks/deep_linear.py $(ARGS)
 	$(BIN)/python benchmarks/diagnosis.py $(ARGS)

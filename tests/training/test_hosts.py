@@ -9,15 +9,32 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from on_two_hosts import ARGUMENTS, OPTIONS, WIDTH, numbers
 
 import neural_limits as nl
+from neural_limits.training._hosts import ALONE
+from neural_limits.training._memory import free_memory
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parents[1] / "examples" / "many_hosts.py"
+
+
+def test_bases_may_take_what_the_fullest_device_has_on_all() -> None:
+    def device(free: float) -> Any:
+        stats = {"bytes_limit": 100.0, "bytes_in_use": 100.0 - free}
+        return SimpleNamespace(platform="gpu", memory_stats=lambda: stats)
+
+    own = {"addressable_devices": [device(30), device(20)], "num_devices": 4}
+    array: Any = SimpleNamespace(sharding=SimpleNamespace(**own))
+    assert free_memory(array, ALONE) == 4 * 20
+    own["addressable_devices"] = [SimpleNamespace(platform="cpu")]
+    array = SimpleNamespace(sharding=SimpleNamespace(**own))
+    assert 2**20 < free_memory(array, ALONE) < 2**50
 
 
 @pytest.mark.slow

@@ -35,6 +35,15 @@ def test_more_devices_than_there_are() -> None:
         nl.train(nl.MLP(1), nl.tasks.toy(), width=64, steps=1, devices=there + 1)
 
 
+def test_devices_of_other_processes_alone_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    with pytest.raises(ValueError, match="`devices` must be this process's own, or some of each of 2; got"):
+        particle_mesh([HERE])
+    monkeypatch.setattr(jax, "process_index", lambda: 0)
+    assert particle_mesh([HERE]).size == 1  # a run of its own
+
+
 def test_wide_arrays_are_cut_and_all_else_is_copied() -> None:
     mesh: Any = AbstractMesh((8,), ("particles",))
     weight = ConditionedMatrix.create(jax.random.key(0), 48, 48, capacity=(16, 32))

@@ -34,5 +34,9 @@ class Hosts:
         """The smallest of what they say."""
         return value if self.count == 1 else float(np.min(process_allgather(np.float32(value))))
 
+    def agree(self, value: float) -> bool:
+        """Whether all say the same."""
+        return self.least(value) == -self.least(-value)
+
 
 ALONE = Hosts()

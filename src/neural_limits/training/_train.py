@@ -16,7 +16,7 @@ from ..networks import Network, Parameters
 from ..parametrizations import Parametrization
 from ..tasks import Task
 from ..weights import Devices, Weights, particle_mesh, with_bases
-from ._checkpoint import Checkpoint, fingerprint
+from ._checkpoint import Checkpoint, CheckpointError, fingerprint
 from ._dataset import dataset, ensemble_dataset
 from ._hosts import Hosts
 from ._optimizers import Optimizer
@@ -110,6 +110,8 @@ def train(
         about = ready.settings | {"kind": ready.plan.optimizer.__name__}  # Muon's two forms have one name
         kept = Checkpoint(checkpoint, checkpoint_every, fingerprint(about, setting, seed, steps, stops), hosts)
         state, start = kept.load(state, records) or (state, 0)
+        if not hosts.agree(start):
+            raise CheckpointError(f"{kept.path} is not the same file on all machines; name one that all of them see.")
         save = Saving(kept, records, start)
     started = time.perf_counter()
     state, status, message = run_steps(
