@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from numpy import ndarray
+
+from .._fits import Mean as Mean
+from .._fits import mean_of as mean_of
+from .._fits import standard_errors as standard_errors
 
 Say = Callable[[str], None]
 
@@ -53,29 +55,3 @@ class Experiment:
 def decide(holds: bool, resolved: bool = True) -> str:
     """holds / fails, or undecided where the errors do not resolve the question."""
     return "undecided" if not resolved else "holds" if holds else "fails"
-
-
-class Mean(NamedTuple):
-    """A mean over seeds with its standard error."""
-
-    value: float
-    error: float
-
-    def __str__(self) -> str:
-        if not np.isfinite(self.value):
-            return "none"
-        digits = max(0, 1 - int(np.floor(np.log10(self.error)))) if self.error > 1e-12 else 4
-        return f"{self.value:.{digits}f} ± {self.error:.{digits}f}"
-
-
-def mean_of(samples: ndarray) -> Mean:
-    """Mean and standard error over the first axis; the error is NaN for a single sample."""
-    samples = np.asarray(samples, float)
-    n = len(samples)
-    error = float(samples.std(ddof=1) / n**0.5) if n > 1 else float("nan")
-    return Mean(float(samples.mean()), error)
-
-
-def standard_errors(a: Mean, b: Mean) -> float:
-    """|a - b| in combined standard errors."""
-    return abs(a.value - b.value) / float(np.hypot(a.error, b.error))

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
+from .._fits import Mean, slope_over, vertex
 from ..networks import Network
 from ..parametrizations import Parametrization
 from ..tasks import Task
 from ..training import SGD, train, train_ensemble
-from ._experiment import Mean, Verdict, decide
-from ._slopes import slope_over
+from ._experiment import Verdict, decide
 
 OCTAVES = 0.25  # between neighbouring rates of a grid
 ROUNDING = OCTAVES / 12**0.5  # octaves: of a best rate that stands beside one that diverges
@@ -56,17 +56,6 @@ def best_rates(losses: ndarray, rates: Sequence[float]) -> ndarray:
             continue
         found.append(vertex(np.log2(rates[i - 1 : i + 2]), np.log(near)))
     return np.array(found)
-
-
-def vertex(x: ndarray, y: ndarray) -> float:
-    """Where the parabola through three points with the middle one lowest is lowest.
-
-    >>> vertex(np.array([0.0, 1.0, 3.0]), np.array([1.0, 0.0, 4.0]))
-    1.0
-    """
-    down, up = (y[1] - y[0]) / (x[1] - x[0]), (y[2] - y[1]) / (x[2] - x[1])
-    bend = (up - down) / (x[2] - x[0])
-    return float((x[0] + x[1]) / 2 - down / (2 * bend)) if bend > 0 else float(x[1])
 
 
 def at_ends(optima: Sequence[ndarray], sizes: Sequence[int], rates: Sequence[float]) -> list[int]:

@@ -8,10 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy import ndarray
 
-from ..experiments._rate_optima import vertex
-from ..experiments._slopes import slope_over
-
-RESAMPLES = 300
+from .._fits import RESAMPLES, slope_over, vertex
 
 Place = tuple[float, bool, bool]
 
