@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import xarray as xr
@@ -37,6 +39,22 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Context:
+    """What an experiment is run with: called with a line, it tells what is being done.
+
+    ``sweeps``: where those that train a grid keep a sweep's folder each, from which a later run goes on; ``workers``:
+    trials at once, None for one a core.
+    """
+
+    say: Say
+    sweeps: Path
+    workers: int | None = None
+
+    def __call__(self, text: str) -> None:
+        self.say(text)
+
+
+@dataclass(frozen=True)
 class Experiment:
     """A claim and the function that tests it; minutes are estimates on two cores."""
 
@@ -45,11 +63,14 @@ class Experiment:
     source: str
     quick_minutes: float
     full_minutes: float
-    function: Callable[[bool, Say], Result] = field(repr=False)
+    function: Callable[[bool, Context], Result] = field(repr=False)
 
-    def run(self, quick: bool, progress: Say) -> Result:
-        """Run it; ``progress`` is told what is being done."""
-        return self.function(quick, progress)
+    def run(self, quick: bool, progress: Say, sweeps: Path | None = None, workers: int | None = None) -> Result:
+        """Run it; ``progress`` is told what is being done; ``sweeps`` as in `Context`, None for a temporary folder."""
+        if sweeps is not None:
+            return self.function(quick, Context(progress, sweeps, workers))
+        with TemporaryDirectory(prefix="neural-limits-") as place:
+            return self.function(quick, Context(progress, Path(place), workers))
 
 
 def decide(holds: bool, resolved: bool = True) -> str:

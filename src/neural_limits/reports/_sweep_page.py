@@ -227,23 +227,10 @@ def _listing(folder: SweepFolder, rows: Rows, chosen: Sequence[int]) -> Html:
     for i in chosen:
         values = (field(column[i].item()) for column in rows.columns.values())
         name, state = str(rows.name[i]), str(rows.status[i])
-        cells.append((*values, state.replace("_", " "), _loss(rows.loss[i]), _reason(folder, name, state), name))
+        cells.append((*values, state.replace("_", " "), _loss(rows.loss[i]), folder.reason(folder.find(name)), name))
     headers = (*rows.columns, "state", "final loss", "reason", "folder in trials/")
     return table(headers, cells, numbers=[len(rows.columns) + 1])
 
 
 def _loss(value: float) -> str:
     return "–" if not abs(value) < float("inf") else f"{value:.5g}"
-
-
-def _reason(folder: SweepFolder, name: str, state: str) -> str:
-    """Why a trial has no completed result; empty for those that have one or are on their way."""
-    found = folder.find(name)
-    if state == "failed":
-        return folder.error(found)
-    if state in ("diverged", "rank_exhausted"):
-        try:
-            return str(folder.summary(found)["message"])
-        except OSError as error:
-            return str(error)
-    return f"remove the folder {found.folder} and run the sweep again" if state == "damaged" else ""

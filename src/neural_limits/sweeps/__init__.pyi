@@ -5,7 +5,13 @@ from ._optima import best_rate as best_rate
 from ._optima import rate_slope as rate_slope
 from ._optima import slope as slope
 from ._pace import Pace as Pace
+from ._prepare import check_record as check_record
+from ._prepare import make_network as make_network
+from ._prepare import make_parametrization as make_parametrization
+from ._prepare import make_parts as make_parts
+from ._prepare import make_task as make_task
 from ._request import Request as Request
+from ._session import Session as Session
 from ._status import Status as Status
 from ._status import status as status
 from ._sweep import Options as Options

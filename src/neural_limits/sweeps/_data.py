@@ -11,10 +11,12 @@ from numpy import ndarray
 
 from ._curves import curves
 from ._folder import Found, SweepFolder, is_result
+from ._request import Request, trial_name
 from ._trial import Damaged
 
 SPARSE = 20  # cells for a trial up to which the grid is laid out in full; beyond it trials stand in one row
-ABSENT = "missing"
+ABSENT, UNASKED = "missing", "not asked"
+FORMS = ("weights", "tolerance", "dtype")  # how a network is computed, not which: no dimension if another one fixes it
 
 
 class Row(NamedTuple):
@@ -26,22 +28,25 @@ class Row(NamedTuple):
     summary: Mapping[str, Any]
 
 
-def dataset(folder: SweepFolder) -> xr.Dataset:
+def dataset(folder: SweepFolder, only: Request | None = None) -> xr.Dataset:
     """final_loss, status, seconds, trial_name over the fields that vary, and the curve loss with ``step`` besides.
 
     Dimensions: the fields of the grids, then any other in which trials differ; random samples are a dimension
-    ``trial`` with the fields drawn along it. A diverged trial has final_loss inf; one that failed, is damaged, not
-    finished or not there NaN, and `status` says which. Curves are read when they are used, shorter ones padded
-    with NaN. ``attrs["problems"]``: a line for each trial that cannot be read.
+    ``trial`` with the fields drawn along it. Where each width has one form of weights (dense up to some width, say),
+    that is a coordinate along the widths. A diverged trial has final_loss inf; one that failed, is damaged, not
+    finished, not there, or that no grid asked for, NaN, and `status` says which. Curves are read when they are used,
+    shorter ones padded with NaN. ``attrs["problems"]``: a line for each trial that cannot be read. ``only``: the
+    trials of one request without [halving] or Optuna.
     """
-    rows, problems = _rows(folder)
+    rows, problems = _rows(folder, only)
     if not rows:
         return xr.Dataset(attrs={"problems": problems})
-    requests = folder.requests()
+    requests = folder.requests() if only is None else [only]
     drawn = [name for name in dict.fromkeys(n for r in requests for n in r.sampled) if _varies(name, rows)]
     asked = [n for n in dict.fromkeys(n for r in requests for n in r.fields) if n in rows[0].values]
     others = [n for n in rows[0].values if n not in (*asked, *drawn) and _varies(n, rows)]
-    fields = [name for name in (*asked, *others) if name not in drawn]
+    fixed = _fixed(asked, others, rows)
+    fields = [name for name in (*asked, *others) if name not in (*drawn, *fixed)]
     axes = {name: _labels(name, rows, requests) for name in fields}
     if np.prod([len(labels) for labels in axes.values()], dtype=float) > SPARSE * len(rows):
         drawn, fields, axes = [*fields, *drawn], [], {}
@@ -57,13 +62,17 @@ def dataset(folder: SweepFolder) -> xr.Dataset:
         + ((samples.index(tuple(row.values[n] for n in drawn)),) if drawn else ())
         for row in rows
     ]
-    return _laid_out(rows, at, axes, coordinates, problems)
+    coordinates |= {
+        name: (along, _told(name, along, axes[along], rows)) for name, along in fixed.items() if along in axes
+    }
+    return _laid_out(rows, at, axes, coordinates, _asked(requests, axes), problems)
 
 
-def _rows(folder: SweepFolder) -> tuple[list[Row], list[str]]:
+def _rows(folder: SweepFolder, only: Request | None) -> tuple[list[Row], list[str]]:
     """Every trial that can be read, and a line for each that cannot."""
     rows, problems = [], []
-    for found in folder.scan():
+    chosen = folder.scan() if only is None else map(folder.find, map(trial_name, only.required({})))
+    for found in chosen:
         state, summary = found.state, {}
         try:
             values = {k: tuple(v) if isinstance(v, list) else v for k, v in _canonical(folder, found.name).items()}
@@ -101,7 +110,38 @@ def _labels(name: str, rows: Sequence[Row], requests: Sequence[Any]) -> list[Any
     if all(isinstance(label, int | float) for label in found):
         return sorted(found)
     asked = [_label(value) for r in requests for value in r.grid.get(name, ())]
-    return [label for label in dict.fromkeys([*asked, *sorted(map(str, found))]) if label in found]
+    return [label for label in dict.fromkeys([*asked, *sorted(found, key=str)]) if label in found]
+
+
+def _fixed(asked: Sequence[str], others: Sequence[str], rows: Sequence[Row]) -> dict[str, str]:
+    """The forms that another field fixes in every trial, with that field."""
+    fields, fixed = [*asked, *(name for name in others if name not in FORMS)], {}
+    for name in (form for form in FORMS if form in others):
+        for field in fields:
+            values: dict[Any, Any] = {}
+            if all(values.setdefault(row.values[field], row.values[name]) == row.values[name] for row in rows):
+                fixed[name] = field
+                break
+        else:
+            fields.append(name)
+    return fixed
+
+
+def _told(name: str, along: str, labels: Sequence[Any], rows: Sequence[Row]) -> ndarray:
+    """The value of a field for each of another that fixes it."""
+    values = {_label(row.values[along]): row.values[name] for row in rows}
+    return _column([values[label] for label in labels])
+
+
+def _asked(requests: Sequence[Request], axes: Mapping[str, Sequence[Any]]) -> ndarray:
+    """The cells that a grid asked for; samples and rungs are asked for as they are made."""
+    asked = np.zeros(tuple(map(len, axes.values())), bool)
+    for request in (r for r in requests if not (r.random or r.halving)):
+        fixed = request.configuration(next(request.points())).canonical()
+        wanted = {name: {_label(v) for v in request.grid.get(name, [fixed.get(name)])} for name in axes}
+        inside = [[label in wanted[name] for label in labels] for name, labels in axes.items()]
+        asked[np.ix_(*inside)] = True
+    return asked
 
 
 def _column(values: Sequence[Any]) -> ndarray:
@@ -113,12 +153,13 @@ def _laid_out(
     at: Sequence[tuple[int, ...]],
     axes: Mapping[str, Sequence[Any]],
     coordinates: Mapping[str, Any],
+    asked: ndarray,
     problems: list[str],
 ) -> xr.Dataset:
     """The rows in their cells."""
     shape, dims = tuple(map(len, axes.values())), tuple(axes)
     final, seconds = np.full(shape, np.nan), np.full(shape, np.nan)
-    status, name = np.full(shape, ABSENT, "<U16"), np.full(shape, "", "<U20")
+    status, name = np.where(asked, ABSENT, UNASKED).astype("<U16"), np.full(shape, "", "<U20")
     paths = np.full(shape, None, object)
     for row, cell in zip(rows, at, strict=True):
         status[cell], name[cell] = row.state, row.found.name

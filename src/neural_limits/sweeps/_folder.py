@@ -131,6 +131,17 @@ class SweepFolder:
             code = found.folder.name.partition("-")[2]
             return f"{code or 'no message'}: the reason could not be written; see {found.folder / _trial.LOG}."
 
+    def reason(self, found: Found) -> str:
+        """Why a trial has no completed result; empty for one that has, or that is on its way."""
+        if found.state == "failed":
+            return self.error(found)
+        if found.state == "damaged":
+            return f"{found.folder} is damaged; remove it and run the sweep again."
+        try:
+            return str(self.summary(found)["message"]) if is_result(found.state) else ""
+        except Damaged as error:
+            return str(error)
+
     # -- putting right -------------------------------------------------------------------------------------
 
     def free(self, found: Found) -> bool:

@@ -32,6 +32,7 @@ def best_rate(data: xr.Dataset, *, rate: str = "lr", seeds: str = "seed", seed: 
     losses = _ordered(data.final_loss, (rate, seeds))
 
     def one(cell: ndarray) -> tuple[float, float, bool, bool]:
+        cell = cell[:, ~np.isnan(cell).all(0)]  # seeds without a result are none to be resampled
         value, border, beside = _best(cell, rates)
         rng = np.random.default_rng(seed)
         n = cell.shape[1]
@@ -75,8 +76,11 @@ def _slopes(
     sizes = values[over].values.tolist()
 
     def one(cell: ndarray) -> tuple[float, float]:
-        found = slope_over(sizes, list(cell), statistic)
-        return found.value, found.error if cell.shape[1] > 1 else float("nan")
+        samples = [s[~np.isnan(s.reshape(len(s), -1)).all(1)] for s in cell]
+        if min(map(len, samples)) == 0:
+            return float("nan"), float("nan")
+        found = slope_over(sizes, samples, statistic)
+        return found.value, found.error if max(map(len, samples)) > 1 else float("nan")
 
     found = xr.apply_ufunc(
         one, values, input_core_dims=[core], output_core_dims=[[], []], vectorize=True,
