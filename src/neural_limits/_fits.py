@@ -45,28 +45,36 @@ def slope_over(sizes: Sequence[float], samples: Sequence[ndarray], statistic: St
     ``statistic`` may return fewer values than sizes (differences of neighbours): they belong to the first ones.
     The error is the standard deviation over resampled seeds.
     """
-    value = _slope(sizes, statistic(list(samples)))
+    value = log_slope(sizes, statistic(list(samples)))
     rng = np.random.default_rng(seed)
     again = []
     for _ in range(RESAMPLES):
         drawn = [s[rng.integers(0, len(s), len(s))] for s in samples]
-        again.append(_slope(sizes, statistic(drawn)))
-    return Mean(value, float(np.nanstd(again)))
+        again.append(log_slope(sizes, statistic(drawn)))
+    return Mean(float(value), float(np.nanstd(again)))
 
 
-def _slope(sizes: Sequence[float], values: ndarray) -> float:
-    """Least squares through the logarithms; NaN where a value is not positive."""
-    if not np.all(values > 0):
-        return float("nan")
-    return float(np.polyfit(np.log(np.asarray(sizes[: len(values)], float)), np.log(values), 1)[0])
+def log_slope(sizes: Sequence[float], values: ndarray) -> ndarray:
+    """Slope of log ``values`` (..., size) in the log of the first sizes; NaN where one is not positive.
+
+    >>> log_slope([1, 2, 4], np.array([[1.0, 4.0, 16.0], [1.0, 0.0, 1.0]]))
+    array([ 2., nan])
+    """
+    x = np.log(np.asarray(sizes[: values.shape[-1]], float))
+    x -= x.mean()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.log(values) @ x / (x @ x)
+    return np.where((values > 0).all(-1), found, np.nan)
 
 
-def vertex(x: ndarray, y: ndarray) -> float:
-    """Where the parabola through three points with the middle one lowest is lowest.
+def vertex(x: ndarray, y: ndarray) -> ndarray:
+    """Where the parabola through three points, the last axis, with the middle one lowest is lowest.
 
-    >>> vertex(np.array([0.0, 1.0, 3.0]), np.array([1.0, 0.0, 4.0]))
+    >>> float(vertex(np.array([0.0, 1.0, 3.0]), np.array([1.0, 0.0, 4.0])))
     1.0
     """
-    down, up = (y[1] - y[0]) / (x[1] - x[0]), (y[2] - y[1]) / (x[2] - x[1])
-    bend = (up - down) / (x[2] - x[0])
-    return float((x[0] + x[1]) / 2 - down / (2 * bend)) if bend > 0 else float(x[1])
+    (x0, x1, x2), (y0, y1, y2) = np.moveaxis(x, -1, 0), np.moveaxis(y, -1, 0)
+    down, up = (y1 - y0) / (x1 - x0), (y2 - y1) / (x2 - x1)
+    bend = (up - down) / (x2 - x0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(bend > 0, (x0 + x1) / 2 - down / (2 * bend), x1)

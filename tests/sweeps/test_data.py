@@ -59,8 +59,8 @@ def test_a_grid_is_laid_out_over_its_fields(tmp_path: Path) -> None:
 def test_curves_are_read_when_they_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(tmp_path, {"base": {"steps": 4}, "grid": {"lr": [0.1, 0.2, 0.3], "seed": [0, 1]}})
     read: list[Any] = []
-    load = np.load
-    monkeypatch.setattr(curves_module.np, "load", lambda path, **k: read.append(path) or load(path, **k))
+    load = curves_module.read_curve
+    monkeypatch.setattr(curves_module, "read_curve", lambda path, *a: read.append(path) or load(path, *a))
     data = open_sweep(tmp_path).data
     assert float(data.final_loss.mean()) == pytest.approx(4 + 2 + 0.5)
     assert not read
@@ -90,7 +90,10 @@ def test_a_form_that_each_width_has_is_a_coordinate_of_the_widths(tmp_path: Path
     filled(tmp_path, {"base": lazy, "grid": {"width": [16], "lr": [0.1], "seed": [0]}})
     data = open_sweep(tmp_path).data  # width 16 has both
     assert dict(data.final_loss.sizes) == {"width": 3, "lr": 3, "seed": 3, "weights": 2}
-    assert dict(zip(data.weights.values, data.tolerance.values, strict=True)) == {"dense": "none", "conditioned": "0.05"}
+    assert dict(zip(data.weights.values, data.tolerance.values, strict=True)) == {
+        "dense": "none",
+        "conditioned": "0.05",
+    }
 
 
 def test_a_trial_that_was_removed_is_missing_and_one_that_no_grid_holds_is_not_asked(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -67,7 +68,7 @@ class SweepFolder:
         """Whether there is a sweep in a folder."""
         return (Path(path) / MARK).exists()
 
-    @property
+    @cached_property
     def trials(self) -> Path:
         """Where the trials' folders are."""
         return self.path / TRIALS
