@@ -123,3 +123,33 @@ def compilations() -> Callable[[], int]:
     jax.monitoring.register_event_duration_secs_listener(listen)
     yield lambda: count[0]
     jax.monitoring.unregister_event_duration_listener(listen)
+
+
+@pytest.fixture
+def train_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps train in this process, one trial after another."""
+    from neural_limits.sweeps import _session, _sweep
+    from neural_limits.sweeps._engine import Engine, News
+    from neural_limits.sweeps._worker import Worker
+
+    class Here(Engine):
+        def __init__(self, path: Any, options: Any) -> None:
+            self.worker, self.done = Worker(path, options.checkpoint_every), []
+
+        def idle(self) -> list[str]:
+            return [] if self.done else ["here"]
+
+        def busy(self) -> dict[str, str]:
+            return {news.slot: news.trial for news in self.done}
+
+        def submit(self, slot: str, trial: str, shape: str) -> None:
+            self.done = [News(slot, trial, self.worker.run(trial, shape))]
+
+        def news(self, timeout: float) -> list[News]:
+            done, self.done = self.done, []
+            return done
+
+        def stop(self, grace: float) -> None: ...
+
+    for module in (_sweep, _session):
+        monkeypatch.setattr(module, "engine_for", Here)

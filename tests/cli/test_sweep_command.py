@@ -41,7 +41,7 @@ def test_results_are_those_of_train(finished: Path) -> None:
     assert dict(data.final_loss.sizes) == {"lr": 3, "activation": 2}
     found = data.status.sel(activation="relu").values.tolist()
     assert found == ["completed", "completed", "diverged"]
-    assert data.status.sel(activation="x").values.tolist() == ["failed", "failed", "missing"]
+    assert data.status.sel(activation="x").values.tolist() == ["failed", "failed", "not asked"]
     options: dict[str, Any] = {"width": 16, "steps": 4, "weights": "dense", "dtype": "float32"}
     run = nl.train(nl.MLP(1, "relu"), nl.tasks.toy(), nl.MuP(4.0), nl.SGD(0.3), **options)
     np.testing.assert_allclose(data.loss.sel(lr=0.3, activation="relu"), run.data.loss, rtol=1e-5)

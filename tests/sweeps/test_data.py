@@ -1,6 +1,7 @@
 """The dataset of a sweep, and optima and slopes of data whose answers are known."""
 
 import io
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,8 @@ def test_a_grid_is_laid_out_over_its_fields(tmp_path: Path) -> None:
 def test_curves_are_read_when_they_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     filled(tmp_path, {"base": {"steps": 4}, "grid": {"lr": [0.1, 0.2, 0.3], "seed": [0, 1]}})
     read: list[Any] = []
-    load = np.load
-    monkeypatch.setattr(curves_module.np, "load", lambda path, **k: read.append(path) or load(path, **k))
+    load = curves_module.read_curve
+    monkeypatch.setattr(curves_module, "read_curve", lambda path, *a: read.append(path) or load(path, *a))
     data = open_sweep(tmp_path).data
     assert float(data.final_loss.mean()) == pytest.approx(4 + 2 + 0.5)
     assert not read
@@ -72,8 +73,40 @@ def test_points_outside_the_grid_and_further_fields(tmp_path: Path) -> None:
     filled(tmp_path, {"base": {"momentum": 0.9}, "grid": {"lr": [0.2, 0.4]}})
     data = open_sweep(tmp_path).data
     assert dict(data.final_loss.sizes) == {"lr": 3, "momentum": 2}
-    assert data.status.sel(lr=0.4, momentum=0.0) == "missing"
+    assert data.status.sel(lr=0.4, momentum=0.0) == "not asked"
     assert data.status.sel(lr=0.4, momentum=0.9) == "completed"
+
+
+def test_a_form_that_each_width_has_is_a_coordinate_of_the_widths(tmp_path: Path) -> None:
+    lazy = {"weights": "conditioned", "tolerance": 0.05}
+    filled(tmp_path, {"base": {"weights": "dense"}, "grid": {"width": [8, 16], "lr": [0.1, 0.2], "seed": [0, 1, 2]}})
+    filled(tmp_path, {"base": lazy, "grid": {"width": [32], "lr": [0.2, 0.4], "seed": [0]}})
+    data = open_sweep(tmp_path).data
+    assert dict(data.final_loss.sizes) == {"width": 3, "lr": 3, "seed": 3}
+    assert data.weights.dims == data.tolerance.dims == ("width",)
+    assert data.weights.values.tolist() == ["dense", "dense", "conditioned"]
+    assert data.tolerance.values.tolist() == ["none", "none", "0.05"]
+    assert data.status.sel(width=32, lr=0.2).values.tolist() == ["completed", "not asked", "not asked"]
+    filled(tmp_path, {"base": lazy, "grid": {"width": [16], "lr": [0.1], "seed": [0]}})
+    data = open_sweep(tmp_path).data  # width 16 has both
+    assert dict(data.final_loss.sizes) == {"width": 3, "lr": 3, "seed": 3, "weights": 2}
+    assert dict(zip(data.weights.values, data.tolerance.values, strict=True)) == {
+        "dense": "none",
+        "conditioned": "0.05",
+    }
+
+
+def test_a_trial_that_was_removed_is_missing_and_one_that_no_grid_holds_is_not_asked(tmp_path: Path) -> None:
+    folder = filled(tmp_path, {"grid": {"lr": [0.1, 0.2], "seed": [0, 1]}})
+    filled(tmp_path, {"base": {"seed": 2}, "grid": {"lr": [0.4]}})
+    name = str(open_sweep(tmp_path).data.trial_name.sel(lr=0.2, seed=1).values)
+    shutil.rmtree(folder.trials / name)
+    status = open_sweep(tmp_path).data.status.transpose("lr", "seed").values.tolist()
+    assert status == [
+        ["completed", "completed", "not asked"],
+        ["completed", "missing", "not asked"],
+        ["not asked", "not asked", "completed"],
+    ]
 
 
 def test_samples_are_a_dimension_of_their_own(tmp_path: Path) -> None:
@@ -134,6 +167,21 @@ def test_borders_and_divergence_are_said() -> None:
     assert found.at_border.values.tolist() == [False, True, False, True]
     assert found.beside_divergence.values.tolist() == [False, False, True, False]
     assert found.best.values.tolist() == [2.0**-3, 1.0, 2.0**-3, 2.0**-3]
+
+
+def test_sizes_may_have_different_numbers_of_seeds() -> None:
+    widths, rates = (64, 128, 256, 512), 2.0 ** np.arange(-14, 2)
+    whole = parabolas({n: 4.0 * n**-0.75 for n in widths}, rates, seeds=12, spread=0.2)
+    few = whole.copy(deep=True)
+    few.final_loss.loc[{"width": 512, "seed": range(3, 12)}] = np.nan
+    own = best_rate(whole.sel(width=[512], seed=[0, 1, 2]))
+    found = best_rate(few)
+    assert float(found.best[3]) == pytest.approx(float(own.best[0]))
+    assert float(found.best_error[3]) == pytest.approx(float(own.best_error[0]))
+    assert float(rate_slope(few, "width").slope_error) > float(rate_slope(whole, "width").slope_error)
+    few.final_loss.loc[{"width": 512}] = np.nan
+    assert np.isnan(best_rate(few).best[3])
+    assert np.isnan(rate_slope(few, "width").slope)
 
 
 def test_slopes_of_best_rates_and_of_losses() -> None:

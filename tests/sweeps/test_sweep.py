@@ -9,38 +9,9 @@ import pytest
 
 import neural_limits as nl
 from neural_limits.sweeps import Options, Status, SweepFolder, run
-from neural_limits.sweeps import _sweep as module
-from neural_limits.sweeps._engine import Engine, News
-from neural_limits.sweeps._worker import Worker
 
 BASE = {"width": 8, "hidden": 1, "weights": "dense", "steps": 3}
-
-
-class Here(Engine):
-    """One slot in this process."""
-
-    def __init__(self, path: Path, options: Options) -> None:
-        self.worker, self.done = Worker(path, options.checkpoint_every), []
-
-    def idle(self) -> list[str]:
-        return [] if self.done else ["here"]
-
-    def busy(self) -> dict[str, str]:
-        return {news.slot: news.trial for news in self.done}
-
-    def submit(self, slot: str, trial: str, shape: str) -> None:
-        self.done = [News(slot, trial, self.worker.run(trial, shape))]
-
-    def news(self, timeout: float) -> list[News]:
-        done, self.done = self.done, []
-        return done
-
-    def stop(self, grace: float) -> None: ...
-
-
-@pytest.fixture(autouse=True)
-def _here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_engine", Here)
+pytestmark = pytest.mark.usefixtures("train_here")
 
 
 def test_from_python(tmp_path: Path) -> None:

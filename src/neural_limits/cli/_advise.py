@@ -98,12 +98,14 @@ class Advise:
         from .. import MLP, SGD, advise_learning_rate
         from .._checks import positive_int
         from ..advice import check_widths
-        from ..sweeps import Configuration
-        from ..sweeps._prepare import PARAMETRIZATIONS, make_task
+        from ..sweeps import Configuration, make_parametrization, make_task
 
-        asked = Configuration(task=self.task, classes=self.classes, samples=self.samples, data_folder=self.data_folder)
+        asked = Configuration(
+            task=self.task, classes=self.classes, samples=self.samples, data_folder=self.data_folder,
+            parametrization=self.parametrization, gamma=self.gamma, sigma_w=self.sigma_w,
+        )  # fmt: skip
         network, task = MLP(self.hidden, self.activation), make_task(asked)
-        parametrization = PARAMETRIZATIONS[self.parametrization](self.gamma, self.sigma_w)
+        parametrization = make_parametrization(asked)
         optimizer, seeds = SGD(1.0, self.momentum), range(positive_int("seeds", self.seeds))
         widths, steps = check_widths(self.widths or (128, 512, 2048)), positive_int("steps", self.steps)
 

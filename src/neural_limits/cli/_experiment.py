@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..experiments import Result
     from ..runs import RunFolder
 
+SWEEPS = "sweeps"
 VERDICT = ("claim", "source", "measured", "criterion", "verdict")
 
 
@@ -46,7 +47,10 @@ class Experiments:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Reproduce one claim: dataset, verdict, figures and a page."""
+    """Reproduce one claim: dataset, verdict, figures and a page. Stopped, it goes on with the same --out.
+
+    An experiment that trains a grid keeps it as sweeps in the folder sweeps/, and goes on from their trials.
+    """
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")]
     """The experiment; `neural-limits experiments` lists them."""
@@ -55,19 +59,24 @@ class Experiment:
     out: Annotated[Path | None, unset("PATH", "runs/experiment-NAME-TIME")] = None
     """The folder to write to."""
     overwrite: bool = False
-    """Replace the run in that folder."""
+    """Replace the run in that folder, its sweeps too."""
+    workers: Annotated[int | None, unset("INT", "one a core")] = None
+    """Trials at once, in an experiment that trains a grid."""
 
     def run(self) -> int:
         """Run it; print the verdict and where the page is."""
+        from .._checks import positive_int
         from ..reports import write_experiment_report
-        from ..runs import RunFolder
 
         chosen = self._chosen()
-        folder = RunFolder.create(choose_folder(self.out, f"experiment-{self.name}"), self.overwrite)
+        if self.workers is not None:
+            positive_int("workers", self.workers)
+        record = self._record(chosen)
+        folder = self._folder(record)
         with folder.recording():
-            folder.update(kind="experiment", **self._record(chosen))
+            folder.update(**record)
             started = time.perf_counter()
-            result = self._result(chosen)
+            result = self._result(chosen, folder.reserve(SWEEPS))
             store(folder, result, time.perf_counter() - started)
             page = write_experiment_report(folder)
         table(f"Verdict on {self.name}", VERDICT, [verdict_cells(row) for row in result.verdict], rules=True)
@@ -83,6 +92,7 @@ class Experiment:
     def _record(self, chosen: Registered) -> dict[str, Any]:
         quick = " --quick" if self.quick else ""
         return {
+            "kind": "experiment",
             "name": self.name,
             "claim": chosen.claim,
             "source": chosen.source,
@@ -90,15 +100,37 @@ class Experiment:
             "command": f"neural-limits experiment {self.name}{quick}",
         }
 
-    def _result(self, chosen: Registered) -> Result:
+    def _folder(self, record: dict[str, Any]) -> RunFolder:
+        """A new folder, or that of the same experiment that did not come to its end."""
+        from ..runs import RunFolder
+
+        path = choose_folder(self.out, f"experiment-{self.name}")
+        if not self.overwrite and _is_unfinished(path, record):
+            line(f"{self.name}: goes on from what {path} holds")
+            return RunFolder.open(path).resume()
+        return RunFolder.create(path, self.overwrite)
+
+    def _result(self, chosen: Registered, sweeps: Path) -> Result:
         """The result; a ValueError from inside is not the user's mistake."""
         estimate = minutes(chosen.quick_minutes if self.quick else chosen.full_minutes)
         line(f"{self.name}: about {estimate}{'' if self.quick else '; --quick for a smaller version'}")
         try:
             with working(self.name) as tell:
-                return chosen.run(self.quick, tell)
+                return chosen.run(self.quick, tell, sweeps, self.workers)
         except ValueError as error:
             raise Failed(f"the experiment {self.name} failed: {error}") from error
+
+
+def _is_unfinished(path: Path, record: dict[str, Any]) -> bool:
+    """Whether a folder holds this very experiment, and not to its end."""
+    from ..runs import RunFolder
+
+    try:
+        found = RunFolder.open(path)
+    except OSError:
+        return False
+    same = all(found.info().get(name) == record[name] for name in ("kind", "name", "configuration"))
+    return same and found.status != "completed"
 
 
 def store(folder: RunFolder, result: Result, seconds: float) -> None:

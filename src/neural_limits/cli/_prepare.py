@@ -10,7 +10,7 @@ from .. import SGD, Adam, Task
 from .._checks import positive_int
 from ..networks import Network
 from ..parametrizations import Parametrization
-from ..sweeps._prepare import check_record, make_network, make_parts
+from ..sweeps import check_record, make_network, make_parts
 from ..weights import particle_mesh
 from ._machine import memory
 from ._simulate import Simulate

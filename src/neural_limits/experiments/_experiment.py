@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from numpy import ndarray
+
+from .._fits import Mean as Mean
+from .._fits import mean_of as mean_of
+from .._fits import standard_errors as standard_errors
 
 Say = Callable[[str], None]
 
@@ -35,6 +39,22 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Context:
+    """What an experiment is run with: called with a line, it tells what is being done.
+
+    ``sweeps``: where those that train a grid keep a sweep's folder each, from which a later run goes on; ``workers``:
+    trials at once, None for one a core.
+    """
+
+    say: Say
+    sweeps: Path
+    workers: int | None = None
+
+    def __call__(self, text: str) -> None:
+        self.say(text)
+
+
+@dataclass(frozen=True)
 class Experiment:
     """A claim and the function that tests it; minutes are estimates on two cores."""
 
@@ -43,39 +63,16 @@ class Experiment:
     source: str
     quick_minutes: float
     full_minutes: float
-    function: Callable[[bool, Say], Result] = field(repr=False)
+    function: Callable[[bool, Context], Result] = field(repr=False)
 
-    def run(self, quick: bool, progress: Say) -> Result:
-        """Run it; ``progress`` is told what is being done."""
-        return self.function(quick, progress)
+    def run(self, quick: bool, progress: Say, sweeps: Path | None = None, workers: int | None = None) -> Result:
+        """Run it; ``progress`` is told what is being done; ``sweeps`` as in `Context`, None for a temporary folder."""
+        if sweeps is not None:
+            return self.function(quick, Context(progress, sweeps, workers))
+        with TemporaryDirectory(prefix="neural-limits-") as place:
+            return self.function(quick, Context(progress, Path(place), workers))
 
 
 def decide(holds: bool, resolved: bool = True) -> str:
     """holds / fails, or undecided where the errors do not resolve the question."""
     return "undecided" if not resolved else "holds" if holds else "fails"
-
-
-class Mean(NamedTuple):
-    """A mean over seeds with its standard error."""
-
-    value: float
-    error: float
-
-    def __str__(self) -> str:
-        if not np.isfinite(self.value):
-            return "none"
-        digits = max(0, 1 - int(np.floor(np.log10(self.error)))) if self.error > 1e-12 else 4
-        return f"{self.value:.{digits}f} ± {self.error:.{digits}f}"
-
-
-def mean_of(samples: ndarray) -> Mean:
-    """Mean and standard error over the first axis; the error is NaN for a single sample."""
-    samples = np.asarray(samples, float)
-    n = len(samples)
-    error = float(samples.std(ddof=1) / n**0.5) if n > 1 else float("nan")
-    return Mean(float(samples.mean()), error)
-
-
-def standard_errors(a: Mean, b: Mean) -> float:
-    """|a - b| in combined standard errors."""
-    return abs(a.value - b.value) / float(np.hypot(a.error, b.error))

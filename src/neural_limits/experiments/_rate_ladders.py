@@ -6,18 +6,21 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import xarray as xr
 from numpy import ndarray
 
-from ..networks import MLP
-from ..parametrizations import NTK, MuP, Parametrization
-from ..tasks import Task, digits
-from ._experiment import Say
-from ._rate_optima import OCTAVES, best_rates, bracket, loss_series, rate
+from ..sweeps import Session
+from ._experiment import Context
+from ._rate_optima import OCTAVES, best_rates, bracket, rate
 
 BASE = 128  # the width at which the two parametrizations are one network
 GAMMA = 4.0
-PARAMETRIZATIONS: dict[str, Parametrization] = {"muP": MuP(gamma=GAMMA), "NTK": NTK(gamma=GAMMA * BASE**0.5)}
-HIDDEN, SAMPLES, STEPS = 2, 24, 20
+PARAMETRIZATIONS: dict[str, dict[str, Any]] = {
+    "muP": {"parametrization": "mup", "gamma": GAMMA},
+    "NTK": {"parametrization": "ntk", "gamma": GAMMA * BASE**0.5},
+}
+STEPS = 20
+TASK: dict[str, Any] = {"task": "digits", "classes": (0, 1), "samples": 24, "hidden": 2, "steps": STEPS}
 START = {"tanh": 3, "relu": -11}  # where on the grid the first width's best rate is looked for
 TOLERANCE = 3e-2  # of conditioned weights: a third of the rank of 1e-2, the loss moves by less than 0.5 %
 MOST_ABOVE = 12  # points of the grid above a best rate up to which the edge of stability is looked for
@@ -50,19 +53,16 @@ class Rung(NamedTuple):
     stable: float  # the largest rate up to which a run ends below its start; NaN where not looked for
 
 
-def task() -> Task:
-    """Two classes of digits, labels ±1, squared error."""
-    return digits(classes=(0, 1), samples=SAMPLES)
-
-
-def ladder(activation: str, name: str, widths: Sequence[Width], say: Say) -> list[Rung]:
+def ladder(activation: str, name: str, widths: Sequence[Width], context: Context) -> list[Rung]:
     """Best rates at all widths; each is looked for where those before it point."""
     found: list[Rung] = []
     start = START[activation]
-    for width in widths:
-        say(f"{activation}, {name}: width {width.width}, {width.weights}, {width.seeds} seeds")
-        found.append(rung(activation, PARAMETRIZATIONS[name], width, start))
-        start = _expected(found, widths[min(len(found), len(widths) - 1)].width)
+    folder = context.sweeps / f"{activation}-{name.lower()}"
+    with Session(folder, tell=context, workers=context.workers, retry_failed=True) as session:
+        for width in widths:
+            context(f"{activation}, {name}: width {width.width}, {width.weights}, {width.seeds} seeds")
+            found.append(rung(session, activation, name, width, start))
+            start = _expected(found, widths[min(len(found), len(widths) - 1)].width)
     return found
 
 
@@ -75,29 +75,43 @@ def _expected(found: Sequence[Rung], width: int) -> int:
     return round(at[1] + slope * np.log2(width / found[-1].width))
 
 
-def rung(activation: str, parametrization: Parametrization, width: Width, start: int) -> Rung:
+def rung(session: Session, activation: str, name: str, width: Width, start: int) -> Rung:
     """The best rate of each seed at one width, and on dense weights the edge of stability above it."""
-    options: dict[str, Any] = {"width": width.width, "steps": STEPS, "weights": width.weights}
-    if width.weights != "dense":
-        options["tolerance"] = TOLERANCE
-    series: dict[int, ndarray] = {}
+    dense = width.weights == "dense"
+    base = TASK | PARAMETRIZATIONS[name] | {"activation": activation, "weights": width.weights}
+    base |= {} if dense else {"tolerance": TOLERANCE}
 
-    def losses_at(k: int, seeds: int = width.seeds) -> ndarray:
-        network = MLP(HIDDEN, activation)
-        series[k] = loss_series(network, task(), parametrization, rate(k), seeds=range(seeds), **options)
-        return series[k][:, -1]
+    def train(points: Sequence[int], seeds: int) -> xr.Dataset:
+        rates = [rate(k) for k in points]
+        found = session.run(base, {"width": [width.width], "lr": rates, "seed": range(seeds)})
+        _check(session, found)
+        return found.isel(width=0).transpose("lr", "seed", ...)
+
+    def losses_at(points: Sequence[int]) -> dict[int, ndarray]:
+        losses = train(points, width.seeds).final_loss.values
+        return dict(zip(points, losses, strict=True))
 
     found = bracket(losses_at, start, width.reach)
     points, losses = np.array(list(found)), np.stack(list(found.values()))
     optima = best_rates(losses, [rate(k) for k in found])
     stable = float("nan")
-    if width.weights == "dense":
+    if dense:
         first = best = int(points[np.argmin(losses[:, 0])])
-        while best - first < MOST_ABOVE:
-            if best + 1 not in series:
-                losses_at(best + 1, 1)
-            if not series[best + 1][0, -1] < series[best + 1][0, 0]:
-                break
+        while best - first < MOST_ABOVE and _trains(train([best + 1], 1)):
             best += 1
         stable = rate(best)
     return Rung(width.width, points, losses, optima, stable)
+
+
+def _trains(data: xr.Dataset) -> bool:
+    """Whether a single run ends below its start."""
+    return float(data.final_loss.item()) < float(data.loss.isel(lr=0, seed=0, step=0))
+
+
+def _check(session: Session, found: xr.Dataset) -> None:
+    """OSError with the reason where a trial has neither completed nor diverged."""
+    ended = np.isin(found.status, ("completed", "diverged"))
+    if not ended.all():
+        trial = session.folder.find(str(found.trial_name.values[~ended][0]))
+        reason = session.folder.reason(trial)
+        raise OSError(f"a trial {trial.state.replace('_', ' ')} in {session.folder.path}: {reason}")

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
+from .._fits import Mean, slope_over, vertex
 from ..networks import Network
 from ..parametrizations import Parametrization
 from ..tasks import Task
-from ..training import SGD, train, train_ensemble
-from ._experiment import Mean, Verdict, decide
-from ._slopes import slope_over
+from ..training import SGD, train_ensemble
+from ._experiment import Verdict, decide
 
 OCTAVES = 0.25  # between neighbouring rates of a grid
 ROUNDING = OCTAVES / 12**0.5  # octaves: of a best rate that stands beside one that diverges
@@ -24,19 +24,11 @@ MOST_STEPS = 40  # a minimum further from where it was looked for is none
 def loss_series(
     network: Network, task: Task, parametrization: Parametrization, lr: float, *, seeds: Sequence[int], **options: Any
 ) -> ndarray:
-    """Training loss (seed, step) with SGD, float32; inf from divergence on. ``options`` as for `train`.
-
-    Conditioned runs go one by one: an ensemble's bases grow to the rank of the largest.
-    """
-    options |= {"dtype": "float32"}
-    if options.get("weights") == "dense":
-        found, _ = train_ensemble(network, task, parametrization, SGD(lr), seeds=seeds, **options)
-        series = found.loss.values
-    else:
-        series = np.stack(
-            [train(network, task, parametrization, SGD(lr), seed=s, **options).data.loss.values for s in seeds]
-        )
-    return np.nan_to_num(series, nan=np.inf)
+    """Training loss (seed, step) of dense networks under SGD, float32; inf from divergence on."""
+    found, _ = train_ensemble(
+        network, task, parametrization, SGD(lr), seeds=seeds, weights="dense", dtype="float32", **options
+    )
+    return np.nan_to_num(found.loss.values, nan=np.inf)
 
 
 # -- on a grid of rates --------------------------------------------------------------------------------------------
@@ -58,29 +50,19 @@ def best_rates(losses: ndarray, rates: Sequence[float]) -> ndarray:
     return np.array(found)
 
 
-def vertex(x: ndarray, y: ndarray) -> float:
-    """Where the parabola through three points with the middle one lowest is lowest.
-
-    >>> vertex(np.array([0.0, 1.0, 3.0]), np.array([1.0, 0.0, 4.0]))
-    1.0
-    """
-    down, up = (y[1] - y[0]) / (x[1] - x[0]), (y[2] - y[1]) / (x[2] - x[1])
-    bend = (up - down) / (x[2] - x[0])
-    return float((x[0] + x[1]) / 2 - down / (2 * bend)) if bend > 0 else float(x[1])
-
-
 def at_ends(optima: Sequence[ndarray], sizes: Sequence[int], rates: Sequence[float]) -> list[int]:
     """The sizes with a best rate at an end of the grid."""
     return [size for size, o in zip(sizes, optima, strict=True) if np.any(np.isin(o, np.log2([rates[0], rates[-1]])))]
 
 
-def bracket(losses_at: Callable[[int], ndarray], start: int, reach: int) -> dict[int, ndarray]:
+def bracket(losses_at: Callable[[list[int]], dict[int, ndarray]], start: int, reach: int) -> dict[int, ndarray]:
     """Losses (seed,) at neighbouring points of the grid: ``start`` ± ``reach``, and on until no minimum is at an end.
 
-    Point k is the rate 2^(k · `OCTAVES`). A minimum counts once `ABOVE` points beyond it, or a rate where all seeds
-    diverge, have been seen: past the first oscillation a lower one may follow. ValueError if it runs away.
+    ``losses_at(points)`` gives those at all points that are wanted next; point k is the rate 2^(k · `OCTAVES`). A
+    minimum counts once `ABOVE` points beyond it, or a rate where all seeds diverge, have been seen: past the first
+    oscillation a lower one may follow. ValueError if it runs away.
     """
-    found = {k: losses_at(k) for k in range(start - reach, start + reach + 1)}
+    found = losses_at(list(range(start - reach, start + reach + 1)))
     while len(found) < MOST_STEPS:
         low, high = min(found), max(found)
         minima = low + np.argmin(np.stack([found[k] for k in range(low, high + 1)]), axis=0)
@@ -88,7 +70,7 @@ def bracket(losses_at: Callable[[int], ndarray], start: int, reach: int) -> dict
         beyond = [low - 1] * bool(np.any(minima == low)) + [high + 1] * bool(goes_on or np.any(minima == high))
         if not beyond:
             return dict(sorted(found.items()))
-        found |= {k: losses_at(k) for k in beyond}
+        found |= losses_at(beyond)
     raise ValueError(f"`start` must be within {MOST_STEPS // 2} points of a minimum; got {start}.")
 
 

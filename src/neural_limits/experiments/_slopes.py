@@ -1,42 +1,19 @@
-"""Rates of convergence: log-log slopes over a ladder of sizes, with bootstrap errors over seeds."""
+"""Rates of convergence: log-log slopes over a ladder of sizes against what they should be."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 from numpy import ndarray
 
-from ._experiment import Mean, Verdict, decide
+from .._fits import Mean
+from .._fits import slope_over as slope_over
+from ._experiment import Verdict, decide
 
-RESAMPLES = 300
 RESOLVED = 0.1  # a slope with a larger error decides nothing
-
-Statistic = Callable[[list[ndarray]], ndarray]
-
-
-def slope_over(sizes: Sequence[int], samples: Sequence[ndarray], statistic: Statistic, seed: int = 0) -> Mean:
-    """Slope of log statistic against log size; ``samples[i]`` has seeds first, ``statistic`` one value per size.
-
-    ``statistic`` may return fewer values than sizes (differences of neighbours): they belong to the first ones.
-    The error is the standard deviation over resampled seeds.
-    """
-    value = _slope(sizes, statistic(list(samples)))
-    rng = np.random.default_rng(seed)
-    again = []
-    for _ in range(RESAMPLES):
-        drawn = [s[rng.integers(0, len(s), len(s))] for s in samples]
-        again.append(_slope(sizes, statistic(drawn)))
-    return Mean(value, float(np.nanstd(again)))
-
-
-def _slope(sizes: Sequence[int], values: ndarray) -> float:
-    """Least squares through the logarithms; NaN where a value is not positive."""
-    if not np.all(values > 0):
-        return float("nan")
-    return float(np.polyfit(np.log(np.asarray(sizes[: len(values)], float)), np.log(values), 1)[0])
 
 
 def signed(differences: list[ndarray]) -> ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ._experiment import Experiment, Result, Say, Verdict, decide, mean_of
+from ._experiment import Context, Experiment, Result, Say, Verdict, decide, mean_of
 from ._rate_figures import ladder_figure, theory_figure
 from ._rate_ladders import BASE, GAMMA, PARAMETRIZATIONS, QUICK, STEPS, WIDTHS, Rung, ladder, rate
 from ._rate_optima import rate_slope, transfer_verdict
@@ -22,15 +22,15 @@ AGREES = 0.05  # relative, networks of finite size against the limit
 PLAIN, STARTED, SCALED = "muP, σ = 1, γ = 1", "muP, σ = 1, γ = 1, readout from zero", "muP, σ = 1, γ = 4"
 
 
-def run(quick: bool, say: Say) -> Result:
-    """The proportional limit and linear networks beside it, then nonlinear networks over widths."""
+def run(quick: bool, context: Context) -> Result:
+    """Nonlinear networks over widths, then the proportional limit and linear networks beside it."""
+    widths = QUICK if quick else WIDTHS
+    ladders = {(a, p): ladder(a, p, widths, context) for a in ("tanh", "relu") for p in PARAMETRIZATIONS}
     optima = {}
     for name, case in CASES.items():
-        say(f"deep linear, {name}: best rates at ν = {RATIOS[0]:g} to {RATIOS[-1]:g}")
+        context(f"deep linear, {name}: best rates at ν = {RATIOS[0]:g} to {RATIOS[-1]:g}")
         optima[name] = [optimum(case, ratio) for ratio in RATIOS]
-    measured = _networks(quick, optima, say)
-    widths = QUICK if quick else WIDTHS
-    ladders = {(a, p): ladder(a, p, widths, say) for a in ("tanh", "relu") for p in PARAMETRIZATIONS}
+    measured = _networks(quick, optima, context)
     curves = {name: np.stack([losses(CASES[name], ratio, LOG_RATES) for ratio in RATIOS]) for name in CASES}
     verdict = [*_theory_verdicts(optima), *_network_verdicts(measured, optima)]
     for activation in ("tanh", "relu"):

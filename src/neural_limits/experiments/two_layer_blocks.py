@@ -144,7 +144,7 @@ TRANSFERS = 0.1  # |slope| of the best rate in depth up to which rates transfer
 def _sweep(parametrization: DepthMuP, depth: int, seeds: int) -> ndarray:
     """Training loss (rate, seed) after 30 full-batch steps on all ten digits; inf where training diverged."""
     network, data = ResNet(depth, "two-layer", "tanh"), digits(samples=SWEEP_SAMPLES)
-    options: dict[str, Any] = {"width": SWEEP_WIDTH, "steps": SWEEP_STEPS, "weights": "dense"}
+    options = {"width": SWEEP_WIDTH, "steps": SWEEP_STEPS}
     series = [loss_series(network, data, parametrization, lr, seeds=range(seeds), **options) for lr in RATES]
     return np.stack(series)[:, :, -1]
 

@@ -10,9 +10,8 @@ import xarray as xr
 
 from ..runs import RunFolder
 from ._audit_figures import MOST_KINDS, MOST_PAGES, audit_figures
-from ._common import record_sections, status_line
+from ._common import REPORT, record_sections, status_line
 from ._html import Html, element, image, page, section, table, text
-from ._run_page import REPORT
 from ._style import MOST_PANELS, png
 from ._tables import MISSING
 

@@ -8,6 +8,7 @@ from typing import Any
 from ..runs import RunFolder
 from ._html import Html, element, image, join, section, table, text
 
+REPORT = "report.html"
 GOOD = {"completed", "holds"}
 BAD = {"failed", "interrupted", "fails"}
 

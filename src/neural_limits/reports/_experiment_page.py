@@ -10,9 +10,8 @@ import numpy as np
 import xarray as xr
 
 from ..runs import RunFolder
-from ._common import mood, pictures, record_sections, status_line
+from ._common import REPORT, mood, pictures, record_sections, status_line
 from ._html import Html, element, join, page, section, table, text
-from ._run_page import REPORT
 from ._tables import number
 
 VERDICT = ("claim", "source", "measured", "criterion", "verdict")

@@ -9,13 +9,12 @@ from typing import Any
 import xarray as xr
 
 from ..runs import RunFolder
-from ._common import record_sections, status_line
+from ._common import REPORT, record_sections, status_line
 from ._figures import captions, figures
 from ._html import Html, details, element, image, page, section, table, text
 from ._style import png
 from ._tables import OUTLIER_HEADERS, OutlierRow, outlier_rows, summary_rows
 
-REPORT = "report.html"
 MOST_ROWS = 2000
 
 

@@ -15,7 +15,7 @@ from numpy import ndarray
 RATE, SEED = "lr", "seed"
 SIZES = ("width", "depth", "hidden", "samples", "inputs", "outputs", "batch", "steps")
 MOST_CHOICES = 40  # a sampled field with more values is said in words, not chosen from a list
-ABSENT = "missing"
+ABSENT, UNASKED = "missing", "not asked"
 
 Key = tuple[Any, ...]
 
@@ -64,32 +64,38 @@ class Point(NamedTuple):
         return ", ".join([*parts, *(f"{count} {state.replace('_', ' ')}" for state, count in others.items())])
 
 
+Points = dict[tuple[Key, Any], list[Point]]  # by the choices, and the value of the line
+
+
 @dataclass(frozen=True)
 class Rows:
-    """All trials side by side: a column for each field that varies, and what came of each."""
+    """All trials that were asked for: a column for each field that varies, and what came of each."""
 
     columns: Mapping[str, ndarray]
     loss: ndarray
     status: ndarray
     name: ndarray
     sampled: frozenset[str]
+    told: frozenset[str]  # fields that another one fixes: said, not chosen
 
     @classmethod
     def of(cls, data: xr.Dataset) -> Rows:
         """The rows of a sweep's dataset, in its order."""
         final = data.final_loss
+        asked = (data.status != UNASKED).transpose(*final.dims).values
         fields = [str(n) for n in data.coords if n not in ("step", "trial")]
-        columns = {n: data[n].broadcast_like(final).transpose(*final.dims).values.ravel() for n in fields}
+        columns = {n: data[n].broadcast_like(final).transpose(*final.dims).values[asked] for n in fields}
         columns = {n: values for n, values in columns.items() if len(np.unique(values)) > 1}
         drawn = frozenset(n for n in columns if data[n].dims == ("trial",))
+        told = frozenset(n for n in columns if n not in drawn and data[n].dims != (n,))
         loss, status, name = (
-            data[n].transpose(*final.dims).values.ravel() for n in ("final_loss", "status", "trial_name")
+            data[n].transpose(*final.dims).values[asked] for n in ("final_loss", "status", "trial_name")
         )
-        return cls(columns, loss, status, name, drawn)
+        return cls(columns, loss, status, name, drawn, told)
 
     def roles(self) -> Roles:
         """Rates along the axis and widths as lines where there are such; else what stands nearest to that."""
-        fields = [n for n in self.columns if n != SEED]
+        fields = [n for n in self.columns if n not in (SEED, *self.told)]
         numbers = [n for n in fields if self.columns[n].dtype.kind in "if"]
         sizes = [n for n in SIZES if n in fields]
         x = next((n for n in (RATE, *sizes, *numbers, *fields) if n in fields), None)
@@ -105,18 +111,16 @@ class Rows:
         found = self.columns[name].tolist()
         return sorted(set(found)) if self.columns[name].dtype.kind in "if" else list(dict.fromkeys(found))
 
-    def points(self, roles: Roles) -> dict[tuple[Key, Any], list[Point]]:
+    def points(self, roles: Roles) -> Points:
         """The points of every line of every choice, along x."""
         groups: dict[tuple[Key, Any, Any, Key], list[int]] = {}
         picks, free = self._keys(roles.picks), self._keys(roles.free)
         lines, xs = self._keys((roles.line,) if roles.line else ()), self._keys((roles.x,) if roles.x else ())
         for i, (pick, line, x, other) in enumerate(zip(picks, lines, xs, free, strict=True)):
             groups.setdefault((pick, line[0] if line else None, x[0] if x else None, other), []).append(i)
-        found: dict[tuple[Key, Any], list[Point]] = {}
-        sparse = bool(self.sampled)  # a sample that some point of the grid lacks was not asked for there
+        found: Points = {}
         for (pick, line, x, other), rows in groups.items():
-            if not sparse or any(self.status[i] != ABSENT for i in rows):
-                found.setdefault((pick, line), []).append(self._point(x, other, rows))
+            found.setdefault((pick, line), []).append(self._point(x, other, rows))
         if roles.x is not None and self.columns[roles.x].dtype.kind in "if":
             found = {key: sorted(points, key=lambda p: p.x) for key, points in found.items()}
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -103,6 +104,15 @@ class RunFolder:
         one_of("status", status, STATUSES[1:])
         self.update(status=status, message=message, finished=_now(), **fields)
 
+    def resume(self) -> RunFolder:
+        """This folder, its status ``running`` again in this process; its files stay.
+
+        FileExistsError where the process that writes it lives.
+        """
+        self._check_not_running()
+        self.update(status="running", message="", process=this_process(), versions=versions())
+        return self
+
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Records the status ``failed``, the reason and the traceback if the block raises; the error goes on."""
@@ -139,6 +149,19 @@ class RunFolder:
         """Write a dataset as netCDF."""
         return self.write_bytes(name, to_netcdf(data))
 
+    def reserve(self, name: str) -> Path:
+        """The path of a folder in this one for files of this run alone: overwriting the run removes it whole.
+
+        FileExistsError where one stands there that was not reserved.
+        """
+        info = self.info()
+        folders = list(info.get("folders", []))
+        if _file_name(name) not in folders:
+            if os.path.lexists(self.path / name):
+                raise FileExistsError(f"{self.path / name} was not written by neural-limits; move it away.")
+            self._write_record({**info, "folders": [*folders, name]})
+        return self.path / name
+
     def read_dataset(self, name: str) -> xr.Dataset:
         """A dataset, read whole; OSError in one line where it is missing or damaged."""
         return read_netcdf(self.path / _file_name(name))
@@ -171,11 +194,17 @@ class RunFolder:
             info = self.info()
         except OSError as error:
             raise FileExistsError(f"{error} It is not overwritten; name another folder.") from None
+        self._check_not_running()
+        for name in info["files"]:
+            (self.path / _file_name(name)).unlink(missing_ok=True)
+        for name in info.get("folders", []):
+            shutil.rmtree(self.path / _file_name(name), ignore_errors=True)
+
+    def _check_not_running(self) -> None:
+        info = self.info()
         if info.get("status") == "running" and is_alive(info.get("process", {})):
             writer = info.get("process", {}).get("pid")
             raise FileExistsError(f"{self.path} is being written by process {writer}; wait, or stop it.")
-        for name in info["files"]:
-            (self.path / _file_name(name)).unlink(missing_ok=True)
 
     def _write_record(self, fields: Mapping[str, Any]) -> None:
         content = to_json({"files": [], **fields, "format": FORMAT})

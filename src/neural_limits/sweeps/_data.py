@@ -9,12 +9,13 @@ import numpy as np
 import xarray as xr
 from numpy import ndarray
 
+from ._axes import Axes, asked_for, axes_of
 from ._curves import curves
 from ._folder import Found, SweepFolder, is_result
-from ._trial import Damaged
+from ._request import Request, trial_name
+from ._trial import Damaged, read_canonical
 
-SPARSE = 20  # cells for a trial up to which the grid is laid out in full; beyond it trials stand in one row
-ABSENT = "missing"
+ABSENT, UNASKED = "missing", "not asked"
 
 
 class Row(NamedTuple):
@@ -26,47 +27,33 @@ class Row(NamedTuple):
     summary: Mapping[str, Any]
 
 
-def dataset(folder: SweepFolder) -> xr.Dataset:
+def dataset(folder: SweepFolder, only: Request | None = None) -> xr.Dataset:
     """final_loss, status, seconds, trial_name over the fields that vary, and the curve loss with ``step`` besides.
 
     Dimensions: the fields of the grids, then any other in which trials differ; random samples are a dimension
-    ``trial`` with the fields drawn along it. A diverged trial has final_loss inf; one that failed, is damaged, not
-    finished or not there NaN, and `status` says which. Curves are read when they are used, shorter ones padded
-    with NaN. ``attrs["problems"]``: a line for each trial that cannot be read.
+    ``trial`` with the fields drawn along it. Where each width has one form of weights (dense up to some width, say),
+    that is a coordinate along the widths. A diverged trial has final_loss inf; one that failed, is damaged, not
+    finished, not there, or that no grid asked for, NaN, and `status` says which. Curves are read when they are used,
+    shorter ones padded with NaN. ``attrs["problems"]``: a line for each trial that cannot be read. ``only``: the
+    trials of one request without [halving] or Optuna.
     """
-    rows, problems = _rows(folder)
+    rows, problems = _rows(folder, only)
     if not rows:
         return xr.Dataset(attrs={"problems": problems})
-    requests = folder.requests()
-    drawn = [name for name in dict.fromkeys(n for r in requests for n in r.sampled) if _varies(name, rows)]
-    asked = [n for n in dict.fromkeys(n for r in requests for n in r.fields) if n in rows[0].values]
-    others = [n for n in rows[0].values if n not in (*asked, *drawn) and _varies(n, rows)]
-    fields = [name for name in (*asked, *others) if name not in drawn]
-    axes = {name: _labels(name, rows, requests) for name in fields}
-    if np.prod([len(labels) for labels in axes.values()], dtype=float) > SPARSE * len(rows):
-        drawn, fields, axes = [*fields, *drawn], [], {}
-    samples = list(dict.fromkeys(tuple(row.values[n] for n in drawn) for row in rows)) if drawn else []
-    coordinates: dict[str, Any] = dict(axes)
-    if drawn:
-        axes["trial"] = list(range(len(samples)))
-        for i, name in enumerate(drawn):
-            coordinates[name] = ("trial", _column([sample[i] for sample in samples]))
-    place = {name: {label: i for i, label in enumerate(labels)} for name, labels in axes.items()}
-    at = [
-        tuple(place[n][_label(row.values[n])] for n in fields)
-        + ((samples.index(tuple(row.values[n] for n in drawn)),) if drawn else ())
-        for row in rows
-    ]
-    return _laid_out(rows, at, axes, coordinates, problems)
+    requests = folder.requests() if only is None else [only]
+    axes = axes_of([row.values for row in rows], requests)
+    return _laid_out(rows, axes, asked_for(requests, axes.labels), problems)
 
 
-def _rows(folder: SweepFolder) -> tuple[list[Row], list[str]]:
+def _rows(folder: SweepFolder, only: Request | None) -> tuple[list[Row], list[str]]:
     """Every trial that can be read, and a line for each that cannot."""
     rows, problems = [], []
-    for found in folder.scan():
+    chosen = folder.scan() if only is None else map(folder.find, map(trial_name, only.required({})))
+    for found in chosen:
         state, summary = found.state, {}
         try:
-            values = {k: tuple(v) if isinstance(v, list) else v for k, v in _canonical(folder, found.name).items()}
+            canonical = read_canonical(folder.trials / found.name)
+            values = {k: tuple(v) if isinstance(v, list) else v for k, v in canonical.items()}
         except (Damaged, OSError) as error:
             problems.append(str(error))
             continue
@@ -80,54 +67,20 @@ def _rows(folder: SweepFolder) -> tuple[list[Row], list[str]]:
     return rows, problems
 
 
-def _canonical(folder: SweepFolder, name: str) -> dict[str, Any]:
-    return folder.configuration(name).canonical()
-
-
-def _varies(name: str, rows: Sequence[Row]) -> bool:
-    return any(row.values.get(name) != rows[0].values.get(name) for row in rows)
-
-
-def _label(value: Any) -> Any:
-    """A value as a coordinate: numbers and text as they are, the rest as text."""
-    if isinstance(value, int | float | str):
-        return value
-    return "none" if value is None else ",".join(map(str, value)) or "none"
-
-
-def _labels(name: str, rows: Sequence[Row], requests: Sequence[Any]) -> list[Any]:
-    """The values of a field: numbers in their order, others in the order of the grids."""
-    found = {_label(row.values.get(name)) for row in rows}
-    if all(isinstance(label, int | float) for label in found):
-        return sorted(found)
-    asked = [_label(value) for r in requests for value in r.grid.get(name, ())]
-    return [label for label in dict.fromkeys([*asked, *sorted(map(str, found))]) if label in found]
-
-
-def _column(values: Sequence[Any]) -> ndarray:
-    return np.array([_label(value) for value in values])
-
-
-def _laid_out(
-    rows: Sequence[Row],
-    at: Sequence[tuple[int, ...]],
-    axes: Mapping[str, Sequence[Any]],
-    coordinates: Mapping[str, Any],
-    problems: list[str],
-) -> xr.Dataset:
+def _laid_out(rows: Sequence[Row], axes: Axes, asked: ndarray, problems: list[str]) -> xr.Dataset:
     """The rows in their cells."""
-    shape, dims = tuple(map(len, axes.values())), tuple(axes)
+    shape, dims = asked.shape, tuple(axes.labels)
     final, seconds = np.full(shape, np.nan), np.full(shape, np.nan)
-    status, name = np.full(shape, ABSENT, "<U16"), np.full(shape, "", "<U20")
+    status, name = np.where(asked, ABSENT, UNASKED).astype("<U16"), np.full(shape, "", "<U20")
     paths = np.full(shape, None, object)
-    for row, cell in zip(rows, at, strict=True):
+    for row, cell in zip(rows, axes.cells, strict=True):
         status[cell], name[cell] = row.state, row.found.name
         if row.summary:
             final[cell], seconds[cell] = float(row.summary["loss"]), float(row.summary["seconds"])
             paths[cell] = row.found.folder
     steps = max(int(row.values["steps"]) for row in rows)
     single = all(row.values["dtype"] == "float32" for row in rows)
-    data = xr.Dataset(coords={**coordinates, "step": np.arange(steps + 1)})
+    data = xr.Dataset(coords={**axes.coordinates, "step": np.arange(steps + 1)})
     data["loss"] = xr.Variable(
         (*dims, "step"), curves(paths, steps + 1, np.dtype("float32" if single else "float64")),
         {"long_name": "training loss", "units": "1"},

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -67,7 +68,7 @@ class SweepFolder:
         """Whether there is a sweep in a folder."""
         return (Path(path) / MARK).exists()
 
-    @property
+    @cached_property
     def trials(self) -> Path:
         """Where the trials' folders are."""
         return self.path / TRIALS
@@ -130,6 +131,17 @@ class SweepFolder:
         except (OSError, KeyError):
             code = found.folder.name.partition("-")[2]
             return f"{code or 'no message'}: the reason could not be written; see {found.folder / _trial.LOG}."
+
+    def reason(self, found: Found) -> str:
+        """Why a trial has no completed result; empty for one that has, or that is on its way."""
+        if found.state == "failed":
+            return self.error(found)
+        if found.state == "damaged":
+            return f"{found.folder} is damaged; remove it and run the sweep again."
+        try:
+            return str(self.summary(found)["message"]) if is_result(found.state) else ""
+        except Damaged as error:
+            return str(error)
 
     # -- putting right -------------------------------------------------------------------------------------
 

@@ -8,12 +8,9 @@ import numpy as np
 import xarray as xr
 from numpy import ndarray
 
-from ..experiments._rate_optima import vertex
-from ..experiments._slopes import slope_over
+from .._fits import RESAMPLES, log_slope, slope_over, vertex
 
-RESAMPLES = 300
-
-Place = tuple[float, bool, bool]
+Estimate = Callable[[Sequence[float], list[ndarray]], tuple[float, float]]  # a slope and its error
 
 
 def best_rate(data: xr.Dataset, *, rate: str = "lr", seeds: str = "seed", seed: int = 0) -> xr.Dataset:
@@ -35,12 +32,15 @@ def best_rate(data: xr.Dataset, *, rate: str = "lr", seeds: str = "seed", seed: 
     losses = _ordered(data.final_loss, (rate, seeds))
 
     def one(cell: ndarray) -> tuple[float, float, bool, bool]:
+        cell = cell[:, ~np.isnan(cell).all(0)]  # seeds without a result are none to be resampled
         value, border, beside = _best(cell, rates)
-        rng = np.random.default_rng(seed)
-        n = cell.shape[1]
-        again = [_best(cell[:, rng.integers(0, n, n)], rates)[0] for _ in range(RESAMPLES if n > 1 else 0)]
-        error = float(np.std(again) * np.log(2)) if n > 1 else float("nan")
-        return 2.0**value, error, border, beside
+        error = float("nan")
+        if (n := cell.shape[1]) > 1:
+            rng = np.random.default_rng(seed)
+            drawn = np.stack([rng.integers(0, n, n) for _ in range(RESAMPLES)])
+            again, _, _ = _best(cell[:, drawn].swapaxes(0, 1), rates)
+            error = float(np.std(again) * np.log(2))
+        return 2.0 ** float(value), error, bool(border), bool(beside)
 
     names = ("best", "best_error", "at_border", "beside_divergence")
     kinds = (float, float, bool, bool)
@@ -54,10 +54,19 @@ def rate_slope(data: xr.Dataset, over: str, *, rate: str = "lr", seeds: str = "s
     """``slope`` and ``slope_error`` of log best rate in log size, such as the width; zero where rates transfer."""
     rates = np.asarray(data[rate].values, float)
 
-    def statistic(samples: list[ndarray]) -> ndarray:
-        return np.array([2.0 ** _best(s.T, rates)[0] for s in samples])
+    def estimate(sizes: Sequence[float], samples: list[ndarray]) -> tuple[float, float]:
+        """As `slope_over`, all resamples of a size at once."""
+        rng = np.random.default_rng(0)
+        drawn = [[rng.integers(0, len(s), len(s)) for s in samples] for _ in range(RESAMPLES)]
+        values = [_best(s.T, rates)[0] for s in samples]
+        again = [
+            _best(s[np.stack(d)].swapaxes(1, 2), rates)[0]
+            for s, d in zip(samples, zip(*drawn, strict=True), strict=True)
+        ]
+        value, scattered = (log_slope(sizes, 2.0 ** np.stack(v, -1)) for v in (values, again))
+        return float(value), float(np.nanstd(scattered))
 
-    return _slopes(data.final_loss, over, seeds, [rate], statistic)
+    return _slopes(data.final_loss, over, seeds, [rate], estimate)
 
 
 def slope(values: xr.DataArray, over: str, *, seeds: str = "seed") -> xr.Dataset:
@@ -67,19 +76,24 @@ def slope(values: xr.DataArray, over: str, *, seeds: str = "seed") -> xr.Dataset
     >>> float(slope(loss, "width").slope.round(6))
     -1.0
     """
-    return _slopes(values, over, seeds, [], lambda samples: np.array([np.nanmean(s) for s in samples]))
+
+    def means(samples: list[ndarray]) -> ndarray:
+        return np.array([np.nanmean(s) for s in samples])
+
+    return _slopes(values, over, seeds, [], lambda sizes, samples: slope_over(sizes, samples, means))
 
 
-def _slopes(
-    values: xr.DataArray, over: str, seeds: str, inner: Sequence[str], statistic: Callable[[list[ndarray]], ndarray]
-) -> xr.Dataset:
+def _slopes(values: xr.DataArray, over: str, seeds: str, inner: Sequence[str], estimate: Estimate) -> xr.Dataset:
     core = [over, seeds, *inner]
     values = _ordered(values, core)
     sizes = values[over].values.tolist()
 
     def one(cell: ndarray) -> tuple[float, float]:
-        found = slope_over(sizes, list(cell), statistic)
-        return found.value, found.error if cell.shape[1] > 1 else float("nan")
+        samples = [s[~np.isnan(s.reshape(len(s), -1)).all(1)] for s in cell]
+        if min(map(len, samples)) == 0:
+            return float("nan"), float("nan")
+        value, error = estimate(sizes, samples)
+        return value, error if max(map(len, samples)) > 1 else float("nan")
 
     found = xr.apply_ufunc(
         one, values, input_core_dims=[core], output_core_dims=[[], []], vectorize=True,
@@ -96,18 +110,20 @@ def _ordered(values: xr.DataArray, core: Sequence[str]) -> xr.DataArray:
     return values.expand_dims(missing)
 
 
-def _best(losses: ndarray, rates: ndarray) -> Place:
-    """log2 of the best rate of a matrix (rate, seed), whether it is at the border, whether beside divergence."""
-    known = ~np.isnan(losses).all(1)
+def _best(losses: ndarray, rates: ndarray) -> tuple[ndarray, ndarray, ndarray]:
+    """log2 of the best rate of losses (..., rate, seed), whether it is at the border, whether beside divergence."""
+    x, last = np.log2(rates), len(rates) - 1
+    count = (~np.isnan(losses)).sum(-1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.where(known, np.nansum(np.log(losses), 1) / np.maximum((~np.isnan(losses)).sum(1), 1), np.nan)
-    usable = known & np.isfinite(logs)
-    if not usable.any():
-        return float("nan"), True, False
-    i = int(np.argmin(np.where(usable, logs, np.inf)))
-    x = np.log2(rates)
-    if i in (0, len(rates) - 1) or not (known[i - 1] and known[i + 1]):
-        return float(x[i]), True, bool(np.isinf(logs[min(i + 1, len(rates) - 1)]))
-    if not (usable[i - 1] and usable[i + 1]):
-        return float(x[i]), False, True
-    return vertex(x[i - 1 : i + 2], logs[i - 1 : i + 2]), False, False
+        logs = np.where(count > 0, np.nansum(np.log(losses), -1) / np.maximum(count, 1), np.nan)
+    usable = np.isfinite(logs)
+    i = np.argmin(np.where(usable, logs, np.inf), -1)
+    near = np.clip(i[..., None] + [-1, 0, 1], 0, last)
+    y = np.take_along_axis(logs, near, -1)
+    border = (i == 0) | (i == last) | np.isnan(y).any(-1)
+    beside = np.where(border, np.isinf(y[..., 2]), ~np.isfinite(y).all(-1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inside = vertex(x[near], y)
+    none = ~usable.any(-1)
+    value = np.where(none, np.nan, np.where(border | beside, x[i], inside))
+    return value, border | none, beside & ~none

@@ -41,8 +41,7 @@ def make_parts(options: Configuration) -> Parts:
     positive_int("steps", options.steps, least=0)
     positive_int("seed", options.seed, least=0)
     network = make_network(options)
-    gamma = options.filled().gamma
-    parametrization = PARAMETRIZATIONS[options.parametrization](1.0 if gamma is None else gamma, options.sigma_w)
+    parametrization = make_parametrization(options)
     optimizer = make_optimizer(options)
     if options.tolerance is not None:
         check_tolerance(options.tolerance, np.dtype(options.dtype))
@@ -65,6 +64,12 @@ def make_network(options: Configuration) -> Network:
         return MLP(LAYERS if options.hidden is None else options.hidden, options.activation)
     depth = DEPTH if options.depth is None else options.depth
     return ResNet(depth, options.block or BLOCK, options.activation)
+
+
+def make_parametrization(options: Configuration) -> Parametrization:
+    """The parametrization with its output scale and initial deviation."""
+    gamma = options.filled().gamma
+    return PARAMETRIZATIONS[options.parametrization](1.0 if gamma is None else gamma, options.sigma_w)
 
 
 def make_optimizer(options: Configuration) -> SGD | Adam:

@@ -71,7 +71,7 @@ def status(folder: SweepFolder) -> Status:
         elif found.state == "running":
             running.append(_running(found))
         elif found.state in ("failed", "damaged") and len(failures) < SHOWN:
-            failures.append((found.name, _reason(folder, found)))
+            failures.append((found.name, folder.reason(found)))
     rate = _per_minute(times)
     open_ = counts["waiting"] + counts["running"] + counts["interrupted"]
     left = 60 * open_ / rate if rate else (0.0 if not open_ else None)
@@ -91,9 +91,3 @@ def _running(found: Found) -> Running:
     with suppress(OSError, ValueError):
         step, steps, loss = (found.folder / PROGRESS).read_text().split()
     return Running(found.name, found.owner, int(step), int(steps), float(loss))
-
-
-def _reason(folder: SweepFolder, found: Found) -> str:
-    if found.state == "damaged":
-        return f"{found.folder} is damaged; remove it and run the sweep again."
-    return folder.error(found)

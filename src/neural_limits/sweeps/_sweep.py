@@ -123,6 +123,16 @@ def run(
     folder: SweepFolder, options: Options, tell: Callable[[str], None], observe: Callable[[], None] = lambda: None
 ) -> Tally:
     """Run what a folder was asked for; what this driver did. ``tell`` gets a line on each thing that went wrong."""
+    put_in_order(folder, options, tell)
+    engine = engine_for(folder.path, options)
+    try:
+        return Driver(folder, engine, tell).run(observe)
+    finally:
+        stop(engine)
+
+
+def put_in_order(folder: SweepFolder, options: Options, tell: Callable[[str], None]) -> None:
+    """Remove what a killed driver left, mark what is damaged, let failures wait again if that is wanted."""
     try:
         folder.now()
     except OSError as error:
@@ -131,18 +141,19 @@ def run(
     mark_damaged(folder, tell)
     if options.retry_failed:
         retry(folder, folder.scan())
-    engine = _engine(folder.path, options)
+
+
+def stop(engine: Engine) -> None:
+    """End its processes; trials in hand have a minute to keep a checkpoint."""
     try:
-        return Driver(folder, engine, tell).run(observe)
-    finally:
-        try:
-            engine.stop(GRACE)
-        except KeyboardInterrupt:  # a second one: at once
-            engine.stop(0.0)
-            raise
+        engine.stop(GRACE)
+    except KeyboardInterrupt:  # a second one: at once
+        engine.stop(0.0)
+        raise
 
 
-def _engine(path: Path, options: Options) -> Engine:
+def engine_for(path: Path, options: Options) -> Engine:
+    """The engine that is chosen, its workers started."""
     if options.engine == "local":
         from ._local import LocalEngine
 

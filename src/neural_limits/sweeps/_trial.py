@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from ..runs import read_json, sync_folder, to_json
-from ._configuration import Configuration, name_of
+from ._configuration import PLACES, Configuration, name_of
 from ._owner import lives, this_owner
 
 WAITING, CLAIM, FAILED = "waiting", "claim", "failed"
@@ -79,6 +79,17 @@ def create(trials: Path, configuration: Configuration) -> str:
         if not (trials / name).is_dir():
             raise
     return name
+
+
+def read_canonical(folder: Path) -> dict[str, Any]:
+    """A trial's fields as `Configuration.canonical` gives them; the folder's name vouches that they are. `Damaged`."""
+    try:
+        found = {k: v for k, v in read_json(folder / CONFIG).items() if k not in PLACES}
+        if name_of(found) == folder.name:
+            return found
+    except (OSError, ValueError, TypeError):
+        pass  # said below
+    return read_configuration(folder).canonical()
 
 
 def read_configuration(folder: Path) -> Configuration:
