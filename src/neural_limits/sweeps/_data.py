@@ -29,8 +29,9 @@ class Row(NamedTuple):
 def dataset(folder: SweepFolder) -> xr.Dataset:
     """final_loss, status, seconds, trial_name over the fields that vary, and the curve loss with ``step`` besides.
 
-    Dimensions: the fields of the grids, then any other in which trials differ; random samples are a dimension
-    ``trial`` with the fields drawn along it. A diverged trial has final_loss inf; one that failed, is damaged, not
+    Dimensions: the fields of the grids, then any other of a base in which trials differ (defaults that follow from
+    these, as momentum does from the optimizer, are none); random samples are a dimension ``trial`` with the fields
+    drawn along it. A diverged trial has final_loss inf; one that failed, is damaged, not
     finished or not there NaN, and `status` says which. Curves are read when they are used, shorter ones padded
     with NaN. ``attrs["problems"]``: a line for each trial that cannot be read.
     """
@@ -40,7 +41,8 @@ def dataset(folder: SweepFolder) -> xr.Dataset:
     requests = folder.requests()
     drawn = [name for name in dict.fromkeys(n for r in requests for n in r.sampled) if _varies(name, rows)]
     asked = [n for n in dict.fromkeys(n for r in requests for n in r.fields) if n in rows[0].values]
-    others = [n for n in rows[0].values if n not in (*asked, *drawn) and _varies(n, rows)]
+    given = {name for request in requests for name in request.base}
+    others = [n for n in rows[0].values if n in given and n not in (*asked, *drawn) and _varies(n, rows)]
     fields = [name for name in (*asked, *others) if name not in drawn]
     axes = {name: _labels(name, rows, requests) for name in fields}
     if np.prod([len(labels) for labels in axes.values()], dtype=float) > SPARSE * len(rows):
@@ -81,7 +83,7 @@ def _rows(folder: SweepFolder) -> tuple[list[Row], list[str]]:
 
 
 def _canonical(folder: SweepFolder, name: str) -> dict[str, Any]:
-    return folder.configuration(name).canonical()
+    return folder.configuration(name).plain()
 
 
 def _varies(name: str, rows: Sequence[Row]) -> bool:
