@@ -19,7 +19,7 @@ from ..tasks import Task
 from ..weights import Weights, shard_particles, with_bases
 from ._checkpoint import Checkpoint, fingerprint
 from ._dataset import dataset, ensemble_dataset
-from ._optimizers import Optimizer
+from ._optimizer import Optimizer
 from ._record import Records, Watch
 from ._run import Run
 from ._setup import check_steps, prepare
