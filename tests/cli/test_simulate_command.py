@@ -14,6 +14,7 @@ import pytest
 import tyro
 from matplotlib.figure import Figure
 
+from neural_limits import Muon, Schedule
 from neural_limits.cli import main
 from neural_limits.cli._options import command_line
 from neural_limits.cli._prepare import prepare
@@ -88,6 +89,14 @@ def test_the_recorded_command_is_the_same_run(finished: tuple[RunFolder, str]) -
     assert words[:2] == ["neural-limits", "simulate"]
     again = tyro.cli(Simulate, args=words[2:], config=(tyro.conf.FlagCreatePairsOff,))
     assert command_line("simulate", prepare(again).options) == info["command"]
+
+
+def test_an_option_that_is_false_by_choice_stays_in_the_command() -> None:
+    given = Simulate(optimizer="muon", nesterov=False, warmup=2, lr=0.1, steps=6)
+    words = shlex.split(command_line("simulate", prepare(given).options))[2:]
+    again = prepare(tyro.cli(Simulate, args=words, config=(tyro.conf.FlagCreatePairsOff,)))
+    assert again.optimizer == Muon(0.1, nesterov=False, schedule=Schedule(2))
+    assert again.options.tolerance == 1e-3
 
 
 @pytest.mark.usefixtures("quick_figures")
@@ -167,6 +176,9 @@ def test_dense_weights_alone_in_float64(tmp_path: Path) -> None:
         (["--momentum", "1"], "momentum"),
         (["--optimizer", "adam"], "--weights dense"),
         (["--optimizer", "adam", "--weights", "dense", "--momentum", "0.9"], "momentum"),
+        (["--nesterov", "True"], "momentum"),
+        (["--warmup", "7"], "warmup"),
+        (["--optimizer", "muon", "--curvature"], "muon has no fixed metric"),
         (["--tolerance", "1e-9"], "tolerance"),
         (["--memory", "-1"], "memory"),
         (["--batch", "5"], "batch"),

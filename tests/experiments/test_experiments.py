@@ -12,7 +12,7 @@ def test_registry_names_claims_and_times():
     assert list(experiments) == [
         "outlier-escape", "exactness-in-law", "digits-outliers", "infinite-depth", "coupling", "nondegeneracy",
         "gradient-independence", "two-layer-blocks", "proportional-limit", "edge-of-stability",
-        "learning-rate-transfer", "bulk-restructuring", "real-models",
+        "learning-rate-transfer", "bulk-restructuring", "real-models", "muon-outliers",
     ]  # fmt: skip
     for experiment in experiments.values():
         assert experiment.claim.endswith(".")

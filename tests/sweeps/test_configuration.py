@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+import neural_limits as nl
 from neural_limits.sweeps import Configuration
 from neural_limits.sweeps._configuration import name_of
+from neural_limits.sweeps._prepare import make_optimizer
 
 
 def name(**fields: object) -> str:
@@ -36,6 +38,54 @@ def test_it_differs_where_the_run_does() -> None:
 def test_the_name_stays_from_version_to_version() -> None:
     # a change here orphans every folder that users have: raise FORMAT only where fields change their meaning
     assert name(lr=0.1, width=64, weights="dense") == "538c15cc74b905ea8b82"
+    assert name(momentum=0.9) == "8b3ecb50294c5e541d0b"
+    assert name(optimizer="adam", weights="dense") == "93d3d43494f9c5444aba"
+
+
+def test_fields_that_came_later_name_a_trial_only_where_they_change_it() -> None:
+    assert name() == name(nesterov=False, schedule="constant", warmup=0, momentum=0)
+    assert name(optimizer="muon") == name(optimizer="muon", momentum=0.95, nesterov=True, tolerance=1e-3)
+    later = [{"momentum": 0.9, "nesterov": True}, {"schedule": "cosine"}, {"warmup": 3}, {"optimizer": "muon"}]
+    later += [{"optimizer": "muon", "nesterov": False}]
+    assert len({name(), *(name(**fields) for fields in later)}) == 1 + len(later)
+    for fields in later:  # what a trial's folder holds reads back as the same trial
+        canonical = Configuration.of(fields).canonical()
+        assert Configuration.of(canonical).canonical() == canonical
+
+
+@pytest.mark.parametrize(
+    ("fields", "optimizer"),
+    [
+        ({}, nl.SGD(0.3)),
+        ({"momentum": 0.9, "nesterov": True}, nl.SGD(0.3, 0.9, nesterov=True)),
+        ({"optimizer": "muon", "lr": 0.1}, nl.Muon(0.1)),
+        ({"optimizer": "muon", "momentum": 0.5, "nesterov": False}, nl.Muon(0.3, 0.5, nesterov=False)),
+        ({"warmup": 2}, nl.SGD(0.3, schedule=nl.Schedule(2))),
+        (
+            {"optimizer": "adam", "weights": "dense", "schedule": "linear"},
+            nl.Adam(0.3, schedule=nl.Schedule(shape="linear")),
+        ),
+    ],
+)
+def test_the_optimizer_meant(fields: dict[str, object], optimizer: nl.training.Optimizer) -> None:
+    assert make_optimizer(Configuration.of(fields)) == optimizer
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"nesterov": True}, "`momentum` must be positive with nesterov=True"),
+        ({"optimizer": "adam", "weights": "dense", "nesterov": True}, "`nesterov` belongs to sgd and muon"),
+        ({"optimizer": "adam", "weights": "dense", "momentum": 0.9}, "`momentum` belongs to sgd and muon"),
+        ({"optimizer": "muon", "hidden": 0}, "`optimizer` muon steps hidden weights"),
+        ({"optimizer": "adam"}, "add --weights dense"),
+        ({"warmup": 6, "steps": 5}, "`warmup` must not exceed `steps` = 5; got 6"),
+        ({"warmup": -1}, "`warmup` must be at least 0"),
+    ],
+)
+def test_fields_that_do_not_fit_each_other(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_optimizer(Configuration.of(fields))
 
 
 @pytest.mark.parametrize(
@@ -48,6 +98,8 @@ def test_the_name_stays_from_version_to_version() -> None:
         ({"task": "tyo"}, "Did you mean 'toy'"),
         ({"classes": 3}, "`classes` must be a list of whole numbers"),
         ({"dense_width": 8}, "must be one of"),
+        ({"nesterov": 1}, "`nesterov` must be true or false"),
+        ({"schedule": "cosin"}, "Did you mean 'cosine'"),
     ],
 )
 def test_what_is_no_field_is_refused(fields: dict[str, object], word: str) -> None:
@@ -61,4 +113,6 @@ def test_shapes_group_what_compiles_once() -> None:
 
     assert shape(lr=0.1, seed=1, gamma=2.0, parametrization="ntk") == shape()
     assert shape(momentum=0.9) == shape(momentum=0.5) != shape()
+    assert shape(warmup=3) == shape(schedule="cosine") != shape()
+    assert shape(momentum=0.9, nesterov=True) != shape(momentum=0.9)
     assert shape(width=8) != shape()

@@ -109,6 +109,16 @@ def test_a_trial_that_was_removed_is_missing_and_one_that_no_grid_holds_is_not_a
     ]
 
 
+def test_defaults_that_follow_from_other_fields_are_no_dimensions(tmp_path: Path) -> None:
+    filled(tmp_path, {"grid": {"optimizer": ["sgd", "muon"], "lr": [0.1, 0.2]}})  # momentum, nesterov, tolerance differ
+    assert dict(open_sweep(tmp_path).data.final_loss.sizes) == {"optimizer": 2, "lr": 2}
+    filled(tmp_path, {"base": {"optimizer": "sgd", "momentum": 0.5, "schedule": "linear"}, "grid": {"lr": [0.2]}})
+    data = open_sweep(tmp_path).data
+    assert dict(data.final_loss.sizes) == {"optimizer": 2, "lr": 2, "momentum": 3, "schedule": 2}
+    assert (data.status == "completed").sum() == 5
+    assert data.status.sel(optimizer="sgd", lr=0.2, momentum=0.5, schedule="linear") == "completed"
+
+
 def test_samples_are_a_dimension_of_their_own(tmp_path: Path) -> None:
     spec = {"distribution": "log-uniform", "low": 0.01, "high": 1.0}
     filled(tmp_path, {"random": {"count": 7, "lr": spec, "gamma": spec}, "grid": {"seed": [0, 1]}})

@@ -49,11 +49,12 @@ def command_line(
     words = ["neural-limits", name, *map(str, first)]
     for field in fields(options):
         value = getattr(options, field.name)
-        if field.name in leave_out or value is None or value is False:
+        flag = isinstance(field.default, bool)
+        if field.name in leave_out or value is None or (flag and not value):
             continue
         words.append("--" + field.name.replace("_", "-"))
         if isinstance(value, tuple):
             words.append(",".join(map(str, value)))
-        elif value is not True:
+        elif not flag:
             words.append(str(value))
     return shlex.join(words)

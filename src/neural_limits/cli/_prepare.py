@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .. import SGD, Adam, Task
+from .. import Task
 from .._checks import positive_int
 from ..networks import Network
 from ..parametrizations import Parametrization
 from ..sweeps import check_record, make_network, make_parts
+from ..training import Optimizer
 from ..weights import particle_mesh
 from ._machine import memory
 from ._simulate import Simulate
@@ -28,7 +29,7 @@ class Prepared:
     task: Task
     network: Network
     parametrization: Parametrization
-    optimizer: SGD | Adam
+    optimizer: Optimizer
 
     @property
     def dense_width(self) -> int:
@@ -43,8 +44,10 @@ def prepare(options: Simulate) -> Prepared:
     that are not there; MemoryError where dense weights cannot fit.
     """
     width = positive_int("width", options.width)
-    if options.curvature and options.optimizer == "adam":
-        raise ValueError("`curvature` needs gradient descent: adam has no fixed metric; leave it out, or use sgd.")
+    if options.curvature and options.optimizer != "sgd":
+        raise ValueError(
+            f"`curvature` needs gradient descent: {options.optimizer} has no fixed metric; leave it out, or use sgd."
+        )
     if options.devices is not None:
         particle_mesh(options.devices, width)  # or says what is wrong
     dense_width = _dense_width(options)
@@ -54,7 +57,8 @@ def prepare(options: Simulate) -> Prepared:
     layers = options.filled()
     full = replace(
         options, samples=parts.task.samples, record=record, dense_width=dense_width, hidden=layers.hidden,
-        depth=layers.depth, block=layers.block,
+        depth=layers.depth, block=layers.block, momentum=layers.momentum, nesterov=layers.nesterov,
+        tolerance=layers.tolerance,
     )  # fmt: skip
     return Prepared(full, parts.task, parts.network, parts.parametrization, parts.optimizer)
 
@@ -86,7 +90,7 @@ def _dense_width(options: Simulate) -> int:
 
 def _check_memory(options: Simulate, network: Network, width: int) -> None:
     """Dense weights, their start, a gradient and the optimizer's moments must fit into free memory."""
-    copies = 3 + {"sgd": bool(options.momentum), "adam": 2}[options.optimizer]
+    copies = 3 + {"sgd": bool(options.momentum), "muon": 2, "adam": 2}[options.optimizer]  # muon's second: iterates
     needed = copies * network.matrices * width**2 * np.dtype(options.dtype).itemsize
     found = memory()
     if found is not None and needed > found[1]:

@@ -29,8 +29,10 @@ class Simulate(Configuration):
     depth: Annotated[int | None, unset("INT", "8")] = None
     block: Annotated[Literal["one-layer", "two-layer"] | None, unset("{one-layer,two-layer}", "one-layer")] = None
     gamma: Annotated[float | None, unset("FLOAT", "4 for toy, else 1")] = None
+    momentum: Annotated[float | None, unset("FLOAT", "0.95 for muon, else 0")] = None
+    nesterov: Annotated[bool | None, unset("{True,False}", "True for muon, else False")] = None
     batch: Annotated[int | None, unset("INT", "all samples")] = None
-    tolerance: Annotated[float | None, unset("FLOAT", "0.01")] = None
+    tolerance: Annotated[float | None, unset("FLOAT", "0.01; for muon 0.001")] = None
     memory: Annotated[float | None, unset("FLOAT", "most of what is free")] = None
     record: Annotated[Numbers, unset("N,N,...", "about 12, geometrically spaced")] = None
 

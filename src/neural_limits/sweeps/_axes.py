@@ -25,10 +25,11 @@ class Axes(NamedTuple):
 
 
 def axes_of(trials: Sequence[Values], requests: Sequence[Request]) -> Axes:
-    """The fields of the grids, then any other in which trials differ; ``trial`` for what was drawn at random."""
+    """The fields of the grids, then any other of a base in which trials differ; ``trial`` for what was drawn at random."""
     drawn = [name for name in dict.fromkeys(n for r in requests for n in r.sampled) if _varies(name, trials)]
     asked = [n for n in dict.fromkeys(n for r in requests for n in r.fields) if n in trials[0]]
-    others = [n for n in trials[0] if n not in (*asked, *drawn) and _varies(n, trials)]
+    given = {name for request in requests for name in request.base}
+    others = [n for n in trials[0] if n in given and n not in (*asked, *drawn) and _varies(n, trials)]
     fixed = _fixed(asked, others, trials)
     fields = [name for name in (*asked, *others) if name not in (*drawn, *fixed)]
     labels = {name: _labels(name, trials, requests) for name in fields}
@@ -53,7 +54,7 @@ def asked_for(requests: Sequence[Request], labels: Mapping[str, Sequence[Any]]) 
     """The cells that a grid asked for; samples and rungs are asked for as they are made."""
     asked = np.zeros(tuple(map(len, labels.values())), bool)
     for request in (r for r in requests if not (r.random or r.halving)):
-        fixed = request.configuration(next(request.points())).canonical()
+        fixed = request.configuration(next(request.points())).plain()
         wanted = {name: {_label(v) for v in request.grid.get(name, [fixed.get(name)])} for name in labels}
         inside = [[label in wanted[name] for label in found] for name, found in labels.items()]
         asked[np.ix_(*inside)] = True

@@ -17,7 +17,11 @@ FORMAT = 1  # of the hash: raised where the same fields come to mean another run
 LAYERS, DEPTH, BLOCK = 3, 8, "one-layer"
 IMAGES = 20  # training samples of an image task unless told
 TOLERANCE = 1e-2  # `train`'s
+MUON_TOLERANCE = 1e-3  # Muon lifts small directions, so that what is left out counts for more: docs/optimizers.md
+MOMENTUM = {"sgd": 0.0, "muon": 0.95, "adam": 0.0}
 PLACES = ("data_folder", "memory")  # where a run finds its data and its room; its numbers are the same
+# Fields that came after the first names were given: at these values a run is the one it was without them.
+LATER: dict[str, Any] = {"nesterov": False, "schedule": "constant", "warmup": 0}
 
 
 @dataclass(frozen=True)
@@ -56,14 +60,20 @@ class Configuration:
     sigma_w: float = 1.0
     """Initial standard deviation of hidden weights, times the square root of the width."""
 
-    optimizer: Literal["sgd", "adam"] = "sgd"
+    optimizer: Literal["sgd", "muon", "adam"] = "sgd"
     """adam has no exact form on conditioned weights: use it with --weights dense."""
     lr: float = 0.3
-    """Learning rate."""
-    momentum: float = 0.0
-    """sgd: momentum."""
+    """Learning rate. A step of muon has this spectral norm: take 0.1 or less."""
+    momentum: float | None = None
+    """sgd, muon: momentum."""
+    nesterov: bool | None = None
+    """sgd, muon: step along the gradient plus momentum times the momentum, as Nesterov."""
     weight_decay: float = 0.0
     """Decoupled weight decay."""
+    schedule: Literal["constant", "linear", "cosine", "inverse-sqrt"] = "constant"
+    """The rate after warm-up: linear and cosine fall to zero at the end."""
+    warmup: int = 0
+    """Updates over which the rate rises to lr."""
     steps: int = 100
     """Updates."""
     batch: int | None = None
@@ -100,24 +110,41 @@ class Configuration:
         >>> Configuration().filled().gamma, Configuration(network="resnet", hidden=None).filled().depth
         (4.0, 8)
         """
-        toy, mlp = self.task == "toy", self.network == "mlp"
+        toy, mlp, muon = self.task == "toy", self.network == "mlp", self.optimizer == "muon"
         defaults: dict[str, Any] = {"gamma": 4.0 if toy else 1.0, "samples": 4 if toy else IMAGES}
         defaults |= {"inputs": 8, "outputs": 1} if toy else {}
         defaults |= {"hidden": LAYERS} if mlp else {"depth": DEPTH, "block": BLOCK}
-        defaults |= {"tolerance": TOLERANCE} if self.weights == "conditioned" else {}
+        defaults |= {"momentum": MOMENTUM[self.optimizer], "nesterov": muon}
+        defaults |= {"tolerance": MUON_TOLERANCE if muon else TOLERANCE} if self.weights == "conditioned" else {}
         return replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) is None})
 
-    def canonical(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, Any]:
         """All fields that a run's numbers depend on, defaults filled in, in plain types."""
         plain = dict(vars(self.filled()))
         plain |= {"record": self.record or ()}  # unless asked for, a trial computes none
         return {k: list(v) if isinstance(v, tuple) else v for k, v in sorted(plain.items()) if k not in PLACES}
 
+    def canonical(self) -> dict[str, Any]:
+        """Those that a trial is named by: a field that came later is left out where it changes nothing.
+
+        >>> "nesterov" in Configuration().canonical(), Configuration(optimizer="muon").canonical()["nesterov"]
+        (False, True)
+        """
+        later = {} if self.optimizer == "muon" else LATER
+        return {k: v for k, v in self.plain().items() if k not in later or v != later[k]}
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether the rate changes over the run."""
+        return self.schedule != "constant" or self.warmup > 0
+
     def shape(self) -> str:
         """What the compiled program depends on; runs of one shape follow each other on a worker."""
         traced = {"lr", "momentum", "weight_decay", "seed", "gamma", "sigma_w", "parametrization"}
-        found = {k: v for k, v in self.canonical().items() if k not in traced}
-        return json.dumps(found | {"momentum": bool(self.momentum)}, sort_keys=True)
+        traced |= {"schedule", "warmup"}
+        plain = self.plain()
+        found = {k: v for k, v in plain.items() if k not in traced}
+        return json.dumps(found | {"momentum": bool(plain["momentum"]), "scheduled": self.is_scheduled}, sort_keys=True)
 
 
 def name_of(canonical: Mapping[str, Any]) -> str:
@@ -158,5 +185,5 @@ def _value(name: str, value: Any, kind: Any) -> Any:
         return Path(value)
     elif type(value) is kind:
         return value
-    said = {float: "a number", int: "a whole number", str: "text", Path: "a path"}.get(kind, "a list of whole numbers")
-    raise ValueError(f"`{name}` must be {said}; got {value!r}.")
+    said = {float: "a number", int: "a whole number", bool: "true or false", str: "text", Path: "a path"}
+    raise ValueError(f"`{name}` must be {said.get(kind, 'a list of whole numbers')}; got {value!r}.")

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy import ndarray
 
 from ._axes import Axes, asked_for, axes_of
+from ._configuration import LATER
 from ._curves import curves
 from ._folder import Found, SweepFolder, is_result
 from ._request import Request, trial_name
@@ -30,8 +31,9 @@ class Row(NamedTuple):
 def dataset(folder: SweepFolder, only: Request | None = None) -> xr.Dataset:
     """final_loss, status, seconds, trial_name over the fields that vary, and the curve loss with ``step`` besides.
 
-    Dimensions: the fields of the grids, then any other in which trials differ; random samples are a dimension
-    ``trial`` with the fields drawn along it. Where each width has one form of weights (dense up to some width, say),
+    Dimensions: the fields of the grids, then any other of a base in which trials differ (defaults that follow from
+    these, as momentum does from the optimizer, are none); random samples are a dimension ``trial`` with the fields drawn
+    along it. Where each width has one form of weights (dense up to some width, say),
     that is a coordinate along the widths. A diverged trial has final_loss inf; one that failed, is damaged, not
     finished, not there, or that no grid asked for, NaN, and `status` says which. Curves are read when they are used,
     shorter ones padded with NaN. ``attrs["problems"]``: a line for each trial that cannot be read. ``only``: the
@@ -53,7 +55,7 @@ def _rows(folder: SweepFolder, only: Request | None) -> tuple[list[Row], list[st
         state, summary = found.state, {}
         try:
             canonical = read_canonical(folder.trials / found.name)
-            values = {k: tuple(v) if isinstance(v, list) else v for k, v in canonical.items()}
+            values = {k: tuple(v) if isinstance(v, list) else v for k, v in (LATER | canonical).items()}
         except (Damaged, OSError) as error:
             problems.append(str(error))
             continue

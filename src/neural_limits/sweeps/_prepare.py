@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import MLP, NTK, SGD, Adam, DepthMuP, MuP, ResNet, Standard, Task, tasks
+from .. import MLP, NTK, SGD, Adam, DepthMuP, Muon, MuP, ResNet, Schedule, Standard, Task, tasks
 from .._checks import one_of, positive_float, positive_int
 from ..networks import Network
 from ..parametrizations import Parametrization
+from ..training import Optimizer
 from ..weights import check_tolerance
 from ._configuration import BLOCK, DEPTH, IMAGES, LAYERS, Configuration
 
@@ -28,7 +29,7 @@ class Parts:
     task: Task
     network: Network
     parametrization: Parametrization
-    optimizer: SGD | Adam
+    optimizer: Optimizer
 
 
 def make_parts(options: Configuration) -> Parts:
@@ -72,15 +73,30 @@ def make_parametrization(options: Configuration) -> Parametrization:
     return PARAMETRIZATIONS[options.parametrization](1.0 if gamma is None else gamma, options.sigma_w)
 
 
-def make_optimizer(options: Configuration) -> SGD | Adam:
-    """The optimizer; ValueError where it does not fit the weights."""
+def make_optimizer(options: Configuration) -> Optimizer:
+    """The optimizer; ValueError where it does not fit the weights, or a field does not fit it."""
+    full = options.filled()
+    momentum, nesterov = full.momentum or 0.0, bool(full.nesterov)
+    schedule = make_schedule(options)
     if options.optimizer == "sgd":
-        return SGD(options.lr, options.momentum, options.weight_decay)
-    if options.momentum:
-        raise ValueError(f"`momentum` belongs to sgd; leave it out with adam; got {options.momentum!r}.")
+        return SGD(options.lr, momentum, options.weight_decay, nesterov=nesterov, schedule=schedule)
+    if options.optimizer == "muon":
+        if full.hidden == 0:
+            raise ValueError("`optimizer` muon steps hidden weights, and hidden = 0 leaves none; use sgd.")
+        return Muon(options.lr, momentum, options.weight_decay, nesterov=nesterov, schedule=schedule)
+    for name in ("momentum", "nesterov"):
+        if getattr(options, name):
+            raise ValueError(f"`{name}` belongs to sgd and muon; leave it out with adam; got {getattr(options, name)}.")
     if options.weights == "conditioned":
         raise ValueError("`optimizer` adam has no exact form on conditioned weights; add --weights dense.")
-    return Adam(options.lr, weight_decay=options.weight_decay)
+    return Adam(options.lr, weight_decay=options.weight_decay, schedule=schedule)
+
+
+def make_schedule(options: Configuration) -> Schedule | None:
+    """The schedule, None for a constant rate; ValueError for a warm-up that the run does not come to the end of."""
+    if positive_int("warmup", options.warmup, least=0) > options.steps:
+        raise ValueError(f"`warmup` must not exceed `steps` = {options.steps}; got {options.warmup}.")
+    return Schedule(options.warmup, options.schedule) if options.is_scheduled else None
 
 
 def make_task(options: Configuration) -> Task:

@@ -19,7 +19,7 @@ from ..networks import Network, Parameters
 from ..parametrizations import Rules
 from ..weights import pad_core, resize, with_bases
 from ._losses import loss_named
-from ._optimizers import Numbers, Optimizer
+from ._optimizer import Numbers, Optimizer
 
 DIVERGED = 1e6  # a loss that has grown by this factor over the larger of its start and 1 does not come back
 

@@ -10,19 +10,10 @@ from jaxtyping import Array, Float
 
 from .._checks import positive_float
 from ..networks import Gradients, Parameters
-from ..parametrizations import LayerRule, Rules
-from ._optimizers import (
-    Moments,
-    Numbers,
-    Optimizer,
-    check_fraction,
-    check_rates,
-    in_full,
-    per_layer,
-    relative_rates,
-    zero_moments,
-)
+from ..parametrizations import Rules
+from ._optimizer import Moments, Numbers, Optimizer
 from ._schedule import Schedule
+from ._updates import check_fraction, check_rates, in_full, moved_ends, per_layer, relative_rates, zero_moments
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Jordan et al. 2024; torch.optim.Muon has the same
 ITERATIONS = 5
@@ -62,11 +53,8 @@ class Muon(Optimizer):
     low_rank = True
 
     def __post_init__(self) -> None:
-        check_rates(self.lr, self.weight_decay)
+        check_rates(self.lr, self.weight_decay, lr_input=self.lr_input, lr_output=self.lr_output)
         check_fraction("momentum", self.momentum)
-        for name in ("lr_input", "lr_output"):
-            if getattr(self, name) is not None:
-                positive_float(name, getattr(self, name), zero=True)
         if not 0 < positive_float("cutoff", self.cutoff) < 1:
             raise ValueError(f"`cutoff` must be below 1; got {self.cutoff!r}.")
 
@@ -104,12 +92,7 @@ class Muon(Optimizer):
                 parameters.hidden, moves.hidden, relative_rates(parameters, numbers, hidden_rates), strict=True
             )
         )
-
-        def trained(w: Array, rate: Any, rule: LayerRule, move: Array) -> Array:
-            return (1 - rate * numbers.decay) * w - rate * rule.rate * move
-
-        input = trained(parameters.input, numbers.input, rules.input, moves.input)
-        output = trained(parameters.output, numbers.output, rules.output, moves.output)
+        input, output = moved_ends(parameters, moves, numbers, rules)
         return Parameters(input, hidden, output), state
 
 

@@ -14,7 +14,7 @@ from numpy import ndarray
 from ..networks import Network, Parameters
 from ..parametrizations import Rules
 from ..weights import WeightMatrix, matrices
-from ._optimizers import Optimizer
+from ._optimizer import Optimizer
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from ..parametrizations import MuP, Parametrization, Rules
 from ..tasks import Task
 from ..weights import check_tolerance, room_needed
 from ._loop import Plan, Setting, State, empty_history
-from ._optimizers import SGD, Optimizer, check_optimizer
+from ._optimizer import Optimizer, check_optimizer
+from ._sgd import SGD
 from ._start import Form, copied, initial_parameters, initial_state
 
 FORMS = ("conditioned", "dense")

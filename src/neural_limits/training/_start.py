@@ -15,7 +15,7 @@ from ..networks import Network, Parameters
 from ..parametrizations import Rules
 from ..weights import ConditionedMatrix, DecoupledMatrix, DenseMatrix, WeightMatrix, particle_shardings
 from ._loop import History, Setting, State
-from ._optimizers import Optimizer
+from ._optimizer import Optimizer
 
 
 class Form(NamedTuple):

@@ -19,7 +19,7 @@ from ..weights import Devices, Weights, particle_mesh, with_bases
 from ._checkpoint import Checkpoint, CheckpointError, fingerprint
 from ._dataset import dataset, ensemble_dataset
 from ._hosts import Hosts
-from ._optimizers import Optimizer
+from ._optimizer import Optimizer
 from ._record import Records, Watch
 from ._run import Run
 from ._setup import check_steps, prepare
