@@ -25,7 +25,7 @@ class Axes(NamedTuple):
 
 
 def axes_of(trials: Sequence[Values], requests: Sequence[Request]) -> Axes:
-    """The fields of the grids, then any other of a base in which trials differ; ``trial`` for what was drawn at random."""
+    """The fields of the grids, then others of a base in which trials differ; ``trial`` for what was drawn at random."""
     drawn = [name for name in dict.fromkeys(n for r in requests for n in r.sampled) if _varies(name, trials)]
     asked = [n for n in dict.fromkeys(n for r in requests for n in r.fields) if n in trials[0]]
     given = {name for request in requests for name in request.base}

@@ -32,12 +32,12 @@ def dataset(folder: SweepFolder, only: Request | None = None) -> xr.Dataset:
     """final_loss, status, seconds, trial_name over the fields that vary, and the curve loss with ``step`` besides.
 
     Dimensions: the fields of the grids, then any other of a base in which trials differ (defaults that follow from
-    these, as momentum does from the optimizer, are none); random samples are a dimension ``trial`` with the fields drawn
-    along it. Where each width has one form of weights (dense up to some width, say),
-    that is a coordinate along the widths. A diverged trial has final_loss inf; one that failed, is damaged, not
-    finished, not there, or that no grid asked for, NaN, and `status` says which. Curves are read when they are used,
-    shorter ones padded with NaN. ``attrs["problems"]``: a line for each trial that cannot be read. ``only``: the
-    trials of one request without [halving] or Optuna.
+    these, as momentum does from the optimizer, are none); random samples are a dimension ``trial`` with the fields
+    drawn along it. Where each width has one form of weights (dense up to some width, say), that is a coordinate along
+    the widths. A diverged trial has final_loss inf; one that failed, is damaged, not finished, not there, or that no
+    grid asked for, NaN, and `status` says which. Curves are read when they are used, shorter ones padded with NaN.
+    ``attrs["problems"]``: a line for each trial that cannot be read. ``only``: the trials of one request without
+    [halving] or Optuna.
     """
     rows, problems = _rows(folder, only)
     if not rows:
