@@ -35,6 +35,8 @@ import neural_limits as nl
 from _common import machine, write
 from _floors import Size, bytes_of_look, draws_of_look, flops_of_look
 from neural_limits.weights import ConditionedMatrix, DenseMatrix, room_needed
+from neural_limits.weights._basis import Side
+from neural_limits.weights._rows import Rows
 
 WIDTH, RANKS, VECTORS = 262_144, (32, 64, 128, 256), (1, 4, 16, 64)
 
@@ -132,11 +134,12 @@ def touched(width: int, rank: int) -> ConditionedMatrix:
 
 def first(weight: ConditionedMatrix, rank: int) -> ConditionedMatrix:
     """A copy as it was when ``rank`` directions were known on each side."""
-    where = lambda w: (w.right_basis, w.right_image, w.left_basis, w.left_image, w.core, w.rank_right, w.rank_left)  # noqa: E731
-    *rows, core, right, left = where(weight)
-    kept = [jnp.copy(x[:rank]) for x in rows]
-    kept += [jnp.copy(core[:rank, :rank]), jnp.full_like(right, rank), jnp.full_like(left, rank)]
-    return jax.tree.map(jnp.copy, eqx.tree_at(where, weight, kept))
+    sides = [
+        Side(*(Rows.of(jnp.copy(rows.array()[:rank])) for rows in (side.basis, side.image)), jnp.int32(rank))
+        for side in (weight.right, weight.left)
+    ]
+    new = (*sides, *(jnp.copy(x[:rank, :rank]) for x in (weight.cross, weight.core)))
+    return jax.tree.map(jnp.copy, eqx.tree_at(lambda w: (w.right, w.left, w.cross, w.core), weight, new))
 
 
 def seconds_of_look(weight: ConditionedMatrix, vectors: int, new: bool, right: bool, repeats: int) -> float:
@@ -145,16 +148,17 @@ def seconds_of_look(weight: ConditionedMatrix, vectors: int, new: bool, right: b
     The vectors lie in the basis, or (``new``) all leave it; then the rows that they add are taken away again, untimed.
     """
     rank, width = weight.rank_right if right else weight.rank_left, weight.shape[right]
-    name = "right" if right else "left"
-    where = lambda w: (getattr(w, f"{name}_basis"), getattr(w, f"{name}_image"), getattr(w, f"rank_{name}"))  # noqa: E731
+    where = lambda w: w.right if right else w.left  # noqa: E731
     key, known = jax.random.key(1_000_000), int(rank)  # not one that made the bases
     look = jax.jit(lambda w, v: (w.matvec if right else w.rmatvec)(v), donate_argnums=0)
-    forget = jax.jit(
-        lambda w: eqx.tree_at(where, w, (*(x.at[known:].set(0) for x in where(w)[:2]), jnp.int32(known))),
-        donate_argnums=0,
-    )
+
+    @partial(jax.jit, donate_argnums=0)
+    def forget(weight: ConditionedMatrix) -> ConditionedMatrix:
+        kept = (Rows.of(x.array().at[known:].set(0)) for x in where(weight)[:2])
+        return eqx.tree_at(where, weight, Side(*kept, jnp.int32(known)))
+
     block = jax.random.normal(key, (vectors, width if new else known), jnp.float32)
-    block = block if new else block @ where(weight)[0][:known]
+    block = block if new else block @ where(weight).basis.array()[:known]
     if new:
         weight = weight.resize(*(known + (room_needed(vectors) if right == side else 0) for side in (False, True)))
     times = []
@@ -163,7 +167,7 @@ def seconds_of_look(weight: ConditionedMatrix, vectors: int, new: bool, right: b
         begun = time.perf_counter()
         value, _, weight = jax.block_until_ready(look(weight, block))
         times.append(time.perf_counter() - begun)
-        added = int(where(weight)[2]) - known
+        added = int(where(weight).rank) - known
         assert added == (vectors if new else 0), added
         assert int(weight.lost) == 0
         del value

@@ -155,7 +155,8 @@ def test_order_parameters_give_the_same_roots_as_vectors():
     right = Side(filled(qa), filled(qa @ m0.T * n**0.5), jnp.asarray(3))
     left = Side(filled(qb), filled(qb @ m0 * n**0.5), jnp.asarray(2))
     core = jnp.zeros_like(weight.core).at[:2, :3].set((qb @ b.T / n) @ s @ (a @ qa.T))
-    weight = eqx.tree_at(lambda w: (w.right, w.left, w.core), weight, (right, left, core))
+    cross = jnp.zeros_like(core).at[:2, :3].set(qb @ (qa @ m0.T * n**0.5).T)
+    weight = eqx.tree_at(lambda w: (w.right, w.left, w.cross, w.core), weight, (right, left, cross, core))
     expected = find_roots(known_block(weight, bulk="limit"), 2.0 + 1e-6).values
     found = outliers_from_order_parameters(order, margin=5e-7).values
     assert len(found) == len(expected) >= 1

@@ -56,6 +56,7 @@ def assert_consistent(weight: ConditionedMatrix, atol: float = 1e-10) -> None:
             assert not np.asarray(getattr(weight, f"{side}_{name}"))[len(basis) :].any()
     (left, left_image), (right, right_image) = touched(weight, "left"), touched(weight, "right")
     np.testing.assert_allclose(left @ right_image.T, left_image @ right.T, atol=atol)
+    np.testing.assert_allclose(left @ right_image.T, weight.cross[: len(left), : len(right)], atol=atol)
 
 
 class Vectors:

@@ -17,6 +17,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from ._draws import normal
+from ._products import inner
 from ._rows import LEAST, Rows
 
 BLOCK = LEAST  # new directions are drawn in blocks of at most this many: one matrix product each, no waste
@@ -34,25 +35,15 @@ class Side(NamedTuple):
         return Side(self.basis.resize(capacity), self.image.resize(capacity), self.rank)
 
 
-class Fresh(NamedTuple):
-    """New directions q whose images are still to be completed, and what was drawn for them."""
-
-    directions: Float[Array, "b p"]
-    drawn: Float[Array, "b n"]  # ξ
-    met: Float[Array, "b other"]  # Q' ξ
-
-
 class Look(NamedTuple):
     """The outcome of looking along a block of vectors."""
 
     side: Side
+    cross: Float[Array, "r other"]
     coordinates: Float[Array, "m r"]
-    leftover: Float[Array, "m p"]  # the part of each vector outside the basis, below the tolerance; in units of
-    unit: Float[Array, ""]  # the largest vector of the block
-    discarded: Float[Array, ""]  # largest |leftover|²
+    across: Float[Array, "m other"]  # ⟨part of each vector outside the basis, the other side's images⟩
+    discarded: Float[Array, ""]  # largest |that part|² relative to the largest vector of the block
     lost: Int[Array, ""]  # directions above the tolerance for which there was no room (0 unless misused)
-    start: Int[Array, ""]  # the rank before the look
-    fresh: Fresh  # for `product`; none (b = 0) where all images are complete
 
 
 def block_size(vectors: int) -> int:
@@ -67,7 +58,9 @@ def room_needed(vectors: int) -> int:
 
 
 @partial(jax.jit, static_argnames="tolerance")  # outside jit too, a look compiles once per shape
-def look(side: Side, other: Side, vectors: Float[Array, "m p"], key: Array, tolerance: float) -> Look:
+def look(
+    side: Side, other: Side, cross: Float[Array, "r other"], vectors: Float[Array, "m p"], key: Array, tolerance: float
+) -> Look:
     """Extend ``side`` until every vector lies in its basis up to ``tolerance``.
 
     The residuals of the vectors, in units of the largest vector of the block, have a Gram matrix whose
@@ -75,89 +68,88 @@ def look(side: Side, other: Side, vectors: Float[Array, "m p"], key: Array, tole
 
         W q = Q'ᵀ(R q) + (1 - Q'ᵀQ') ξ,   ξ ~ N(0, 1_n)      (Q', R the other side's basis and image)
 
-    which is the conditional law of W q given everything seen (Bolthausen). Cost: two passes over the basis
-    for m vectors, two more per block of new directions, and one over the other side's basis.
-
-    Where one block holds all new directions their images are left to `product`, which completes them in passes
-    that it makes anyway.
+    which is the conditional law of W q given everything seen (Bolthausen). ``cross`` = Q Rᵀ is W between the two
+    bases. Cost: two passes over the basis and one over the other side's images for m vectors; per block of new
+    directions two over the basis and two over the other side's.
     """
     coordinates = side.basis.inner(vectors, side.rank)
     largest = jnp.max(jnp.sum(vectors**2, axis=1))
     unit = jnp.sqrt(jnp.where(largest > 0, largest, 1.0))
     residual = side.basis.combine(-coordinates / unit, side.rank, vectors * (1 / unit))
-    directions, count = _directions(residual, tolerance)
+    across = other.image.inner(residual, other.rank)
+    gram = inner(residual, residual)
+    directions, count = _directions(gram, tolerance)
 
     block = block_size(vectors.shape[0])
     blocks = -(-count // block)
     fits = side.rank + blocks * block <= side.basis.shape[0]
     blocks = jnp.where(fits, blocks, 0)
     lost = jnp.where(fits, 0, count).astype(side.rank.dtype)
-    postponed = len(directions) == block
 
-    def append(j: Array, carry: tuple[Side, Array, Array, Fresh]) -> tuple[Side, Array, Array, Fresh]:
-        side, coordinates, residual, _ = carry
+    def append(j: Array, now: Look) -> Look:
         active = j * block + jnp.arange(block, dtype=count.dtype) < count
         mix = jnp.where(active[:, None], lax.dynamic_slice_in_dim(directions, j * block, block), 0)
-        new = _orthonormal(side, mix @ residual, active)
+        side, rank = now.side, now.side.rank
+        new, new_across = _orthonormal(side, now.cross, mix @ residual, mix @ across, active)
         drawn = normal(jax.random.fold_in(key, j), (block, side.image.shape[1]), vectors.dtype)
         drawn = jnp.where(active[:, None], drawn, 0)
-        fresh = Fresh(new, drawn, other.basis.inner(drawn, other.rank))
-        image = side.image if postponed else side.image.add(_images(fresh, other), side.rank)
-        along = residual @ new.T
-        coordinates = lax.dynamic_update_slice_in_dim(coordinates, unit * along, side.rank, axis=1)
-        extended = Side(side.basis.add(new, side.rank), image, side.rank + jnp.sum(active, dtype=side.rank.dtype))
-        return extended, coordinates, residual - along @ new, fresh
+        image = other.basis.combine(new_across - other.basis.inner(drawn, other.rank), other.rank, drawn)
+        along = inner(new, residual)
+        left = now.discarded - jnp.sum(along**2, axis=1)
+        return Look(
+            Side(side.basis.add(new, rank), side.image.add(image, rank), rank + jnp.sum(active, dtype=rank.dtype)),
+            lax.dynamic_update_slice_in_dim(now.cross, new_across, rank, axis=0),
+            lax.dynamic_update_slice_in_dim(now.coordinates, unit * along, rank, axis=1),
+            now.across - along @ new_across,
+            left,
+            lost,
+        )
 
-    sizes = vectors.shape[1], side.image.shape[1], other.basis.shape[0]
-    none = Fresh(*(jnp.zeros((block, size), vectors.dtype) for size in sizes))
-    start = side.rank
-    side, coordinates, residual, fresh = lax.fori_loop(0, blocks, append, (side, coordinates, residual, none))
-    if not postponed:
-        fresh = Fresh(*(x[:0] for x in fresh))
-    discarded = jnp.max(jnp.sum(residual**2, axis=1))
-    return Look(side, coordinates, residual, unit, discarded, lost, start, fresh)
-
-
-def _images(fresh: Fresh, other: Side) -> Float[Array, "b n"]:
-    """W q for new directions q, in its conditional law given the other side."""
-    known = other.image.inner(fresh.directions, other.rank) - fresh.met
-    return other.basis.combine(known, other.rank, fresh.drawn)
+    begun = Look(side, cross, coordinates, across, jnp.diagonal(gram), lost)
+    found = lax.fori_loop(0, blocks, append, begun)
+    discarded = jnp.maximum(jnp.max(found.discarded), 0)
+    return found._replace(across=unit * found.across, discarded=discarded)
 
 
 @jax.jit
-def product(seen: Look, other: Side, std: Array, core: Float[Array, "r other"]) -> tuple[Float[Array, "m n"], Side]:
-    """s W a for the vectors just looked along plus what is learned, and the side with all its images.
+def product(seen: Look, other: Side, std: Array, core: Float[Array, "r other"]) -> Float[Array, "m n"]:
+    """s W a for the vectors just looked along plus what is learned.
 
-    On the seen directions from their images, on the leftover from what the other side knows of it. One pass over
-    each of the side's images, the other side's images and its basis.
+    On the seen directions from their images, on the part outside from what the other side knows of it: one pass
+    over the images and one over the other side's basis.
     """
-    side, fresh, m = seen.side, seen.fresh, len(seen.leftover)
-    across = other.image.inner(jnp.concatenate([seen.leftover, fresh.directions]), other.rank)
-    onto = (std * seen.unit) * across[:m] + seen.coordinates @ core
-    moved = other.basis.combine(jnp.concatenate([onto, across[m:] - fresh.met]), other.rank)
-    if len(fresh.drawn):
-        side = side._replace(image=side.image.add(fresh.drawn + moved[m:], seen.start))
-    return side.image.combine(std * seen.coordinates, side.rank, moved[:m]), side
+    known = other.basis.combine(std * seen.across + seen.coordinates @ core, other.rank)
+    return seen.side.image.combine(std * seen.coordinates, seen.side.rank, known)
 
 
-def _directions(residual: Float[Array, "m p"], tolerance: float) -> tuple[Float[Array, "k m"], Int[Array, ""]]:
+def _directions(gram: Float[Array, "m m"], tolerance: float) -> tuple[Float[Array, "k m"], Int[Array, ""]]:
     """Mixing rows that whiten the residuals, largest first, padded to whole blocks; and how many count."""
-    m = residual.shape[0]
-    eigenvalues, eigenvectors = jnp.linalg.eigh(residual @ residual.T)
+    m = len(gram)
+    eigenvalues, eigenvectors = jnp.linalg.eigh(gram)
     eigenvalues, eigenvectors = eigenvalues[::-1], eigenvectors[:, ::-1]
     # the Gram matrix is known to rounding: below that an eigenvalue belongs to no direction (duplicated vectors)
-    rounding = 4 * jnp.finfo(residual.dtype).eps * jnp.sum(eigenvalues)
+    rounding = 4 * jnp.finfo(gram.dtype).eps * jnp.sum(eigenvalues)
     keep = eigenvalues > jnp.maximum(tolerance**2, rounding)
     whitening = lax.rsqrt(jnp.where(keep, eigenvalues, 1.0))[:, None] * eigenvectors.T
     return jnp.pad(whitening, ((0, room_needed(m) - m), (0, 0))), jnp.sum(keep, dtype=jnp.int32)
 
 
-def _orthonormal(side: Side, new: Float[Array, "b p"], active: Array) -> Float[Array, "b p"]:
-    """The rows of ``new`` made orthonormal and orthogonal to the basis (second pass); inactive rows stay zero."""
-    new = side.basis.combine(-side.basis.inner(new, side.rank), side.rank, new)
-    gram = new @ new.T + jnp.diag(jnp.where(active, 0.0, 1.0).astype(new.dtype))
+def _orthonormal(
+    side: Side,
+    cross: Float[Array, "r other"],
+    new: Float[Array, "b p"],
+    across: Float[Array, "b other"],
+    active: Array,
+) -> tuple[Float[Array, "b p"], Float[Array, "b other"]]:
+    """The rows of ``new`` made orthonormal and orthogonal to the basis (second pass); inactive rows stay zero.
+
+    With them ``across``, their products with the other side's images.
+    """
+    within = side.basis.inner(new, side.rank)
+    new, across = side.basis.combine(-within, side.rank, new), across - within @ cross
+    gram = inner(new, new) + jnp.diag(jnp.where(active, 0.0, 1.0).astype(new.dtype))
     # the Gram matrix is the identity up to rounding, so its small inverse factor is safe, and one product
     inverse = jax.scipy.linalg.solve_triangular(
         jnp.linalg.cholesky(gram), jnp.eye(len(gram), dtype=new.dtype), lower=True
     )
-    return inverse @ new
+    return inverse @ new, inverse @ across

@@ -21,7 +21,8 @@ class ConditionedMatrix(WeightMatrix):
     """M = s W + Q_Bᵀ C Q_A, with W (n × p) iid N(0, 1) and known only on the touched directions.
 
     Stored, vectors first: on the `right` the basis Q_A (r_A, p) and its image W Q_Aᵀ as rows (r_A, n); on the
-    `left` Q_B (r_B, n) and Wᵀ Q_Bᵀ as rows (r_B, p); the learned `core` C (r_B, r_A); the scale s.
+    `left` Q_B (r_B, n) and Wᵀ Q_Bᵀ as rows (r_B, p); `cross` Q_B W Q_Aᵀ (r_B, r_A), which both know; the
+    learned `core` C (r_B, r_A); the scale s.
     Conditionally on these, and also when each vector was chosen from what was seen before,
 
         W = Zᵀ Q_A + Q_Bᵀ R (1 - Q_Aᵀ Q_A) + (1 - Q_Bᵀ Q_B) W' (1 - Q_Aᵀ Q_A),    W' fresh, iid N(0, 1).
@@ -44,6 +45,7 @@ class ConditionedMatrix(WeightMatrix):
 
     right: Side
     left: Side
+    cross: Float[Array, "rb ra"]
     core: Float[Array, "rb ra"]
     std: Float[Array, ""]
     discarded: Float[Array, ""]
@@ -74,14 +76,15 @@ class ConditionedMatrix(WeightMatrix):
             positive_float("std", std, zero=True)
         dtype = jnp.dtype(dtype or jnp.result_type(float))
         tolerance = check_tolerance(tolerance, dtype)
-        none = jnp.zeros((), jnp.int32)
+        none = lambda: jnp.zeros((), jnp.int32)  # noqa: E731  # each its own buffer, as they may be donated
         return cls(
-            Side(Rows.zeros(right, columns, dtype), Rows.zeros(right, rows, dtype), none),
-            Side(Rows.zeros(left, rows, dtype), Rows.zeros(left, columns, dtype), none),
+            Side(Rows.zeros(right, columns, dtype), Rows.zeros(right, rows, dtype), none()),
+            Side(Rows.zeros(left, rows, dtype), Rows.zeros(left, columns, dtype), none()),
+            jnp.zeros((left, right), dtype),
             jnp.zeros((left, right), dtype),
             jnp.asarray(std, dtype),
             jnp.zeros((), dtype),
-            none,
+            none(),
             key,
             tolerance,
         )
@@ -139,19 +142,17 @@ class ConditionedMatrix(WeightMatrix):
         """Bytes held after `reserve`, without doing it."""
         left, right = self.capacities_for(vectors)
         rows, columns = self.shape
-        return ((left + right) * (rows + columns) + left * right) * self.core.dtype.itemsize
+        return ((left + right) * (rows + columns) + 2 * left * right) * self.core.dtype.itemsize
 
     def matvec(self, vectors: Float[Array, "m p"]) -> tuple[Float[Array, "m n"], Array, Self]:
         self, key = self._next_look(vectors.shape[0], right=True)
-        seen = look(self.right, self.left, vectors, key, self.tolerance)
-        value, side = product(seen, self.left, self.std, self.core.T)
-        return value, seen.coordinates, self._after(seen, side, right=True)
+        seen = look(self.right, self.left, self.cross.T, vectors, key, self.tolerance)
+        return product(seen, self.left, self.std, self.core.T), seen.coordinates, self._after(seen, right=True)
 
     def rmatvec(self, vectors: Float[Array, "m n"]) -> tuple[Float[Array, "m p"], Array, Self]:
         self, key = self._next_look(vectors.shape[0], right=False)
-        seen = look(self.left, self.right, vectors, key, self.tolerance)
-        value, side = product(seen, self.right, self.std, self.core)
-        return value, seen.coordinates, self._after(seen, side, right=False)
+        seen = look(self.left, self.right, self.cross, vectors, key, self.tolerance)
+        return product(seen, self.right, self.std, self.core), seen.coordinates, self._after(seen, right=False)
 
     def outer(self, left: Array, right: Array) -> Array:
         return _fit(left, self.capacity[0]).T @ _fit(right, self.capacity[1])
@@ -192,10 +193,9 @@ class ConditionedMatrix(WeightMatrix):
 
     def resize(self, left: int, right: int) -> Self:
         """Buffers for ``left`` and ``right`` directions; never fewer than there are now."""
-        core = pad_core(self.core, left, right)
-        return eqx.tree_at(
-            lambda w: (w.left, w.right, w.core), self, (self.left.resize(left), self.right.resize(right), core)
-        )
+        small = (pad_core(x, left, right) for x in (self.cross, self.core))
+        new = (self.left.resize(left), self.right.resize(right), *small)
+        return eqx.tree_at(lambda w: (w.left, w.right, w.cross, w.core), self, new)
 
     def to_dense(self, key: Array) -> Float[Array, "n p"]:
         """The whole matrix, the unseen rest drawn now: exactly the law of a matrix drawn at the start. O(n p r)."""
@@ -216,11 +216,11 @@ class ConditionedMatrix(WeightMatrix):
         key, following = jax.random.split(self.key)
         return eqx.tree_at(lambda w: w.key, self, following), key
 
-    def _after(self, seen: Look, side: Side, *, right: bool) -> Self:
+    def _after(self, seen: Look, *, right: bool) -> Self:
         discarded = jnp.maximum(self.discarded, seen.discarded)
-        sides = (side, self.left) if right else (self.right, side)
-        new = (*sides, discarded, self.lost + seen.lost)
-        return eqx.tree_at(lambda w: (w.right, w.left, w.discarded, w.lost), self, new)
+        known = (seen.side, self.left, seen.cross.T) if right else (self.right, seen.side, seen.cross)
+        new = (*known, discarded, self.lost + seen.lost)
+        return eqx.tree_at(lambda w: (w.right, w.left, w.cross, w.discarded, w.lost), self, new)
 
 
 def check_tolerance(tolerance: float, dtype: jnp.dtype) -> float:
