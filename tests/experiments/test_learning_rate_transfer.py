@@ -8,8 +8,8 @@ import pytest
 from neural_limits.experiments import _rate_ladders as ladders
 from neural_limits.experiments import _rate_theory as theory
 from neural_limits.experiments import learning_rate_transfer as transfer
-from neural_limits.experiments._rate_figures import ladder_figure, theory_figure
 from neural_limits.experiments._experiment import Context
+from neural_limits.experiments._rate_figures import ladder_figure, theory_figure
 from neural_limits.experiments._rate_optima import Minimum, best_rates, bracket, minima, rate
 from neural_limits.sweeps import Session, open_sweep
 
