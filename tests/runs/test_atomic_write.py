@@ -50,7 +50,7 @@ def test_full_disk_is_one_line(tmp_path: Path, number: int, monkeypatch: pytest.
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space left to write") as caught, atomic_write(tmp_path / "x"):
+    with pytest.raises(OSError, match="no space left to write in") as caught, atomic_write(tmp_path / "x"):
         pass
     assert caught.value.errno == number
     assert "\n" not in str(caught.value)

@@ -40,12 +40,13 @@ def test_bad_arguments_are_refused_before_anything_is_written(tmp_path: Path) ->
 def test_a_read_only_folder_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = SweepFolder.create(tmp_path)
 
-    def refuse(self: SweepFolder) -> float:
+    def refuse(self: Path) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(SweepFolder, "now", refuse)
-    with pytest.raises(OSError, match=r"cannot be written to \(Read-only file system\); make it writable"):
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(OSError, match=r"cannot be written to \(Read-only file system\); make it writable") as caught:
         run(folder, Options(), print)
+    assert str(tmp_path) in str(caught.value)
 
 
 def test_failures_are_retried_when_asked(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..runs import atomic_write, versions
+from ..runs import atomic_write, versions, writing_to
 from ..sweeps import Sweep, open_sweep, read_curve
 from ._common import REPORT, mapping
 from ._html import Html, element, image, page, section, text
@@ -50,7 +50,8 @@ def write_sweep_report(path: str | os.PathLike[str]) -> SweepReport:
     optima = optima_of(data) if rows else None
     best, slopes = (best_rows(data, optima), slope_rows(data, optima)) if rows else ([], [])
     pictures = _pictures(sweep, int(data.step[-1]), rows, best, slopes) if rows else []
-    (sweep.path / FIGURES).mkdir(exist_ok=True)
+    with writing_to(sweep.path):
+        (sweep.path / FIGURES).mkdir(exist_ok=True)
     plotly = plotly_script()
     stills = {p.name: png(still(p)) for p in pictures if p.name != CURVES or not plotly}
     for name, content in stills.items():

@@ -1,6 +1,8 @@
-from ._atomic import FULL as FULL
 from ._atomic import atomic_write as atomic_write
 from ._atomic import sync_folder as sync_folder
+from ._disk import FULL as FULL
+from ._disk import disk_message as disk_message
+from ._disk import writing_to as writing_to
 from ._folder import RunFolder as RunFolder
 from ._json import read_json as read_json
 from ._json import to_json as to_json

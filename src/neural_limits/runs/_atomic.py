@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import secrets
@@ -14,9 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from ._disk import disk_message
 from ._process import pid_lives
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FOREIGN_AGE = 86400.0  # seconds after which another host's temporary file counts as left behind
 _PATTERN = re.compile(r"neural-limits\.([0-9a-f]{8})\.(\d+)\.[0-9a-f]{8}\.tmp")
 _writing: set[Path] = set()  # temporary files of this process
@@ -28,7 +27,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
     Whatever ends the block (an error, a full disk, Ctrl-C), the temporary file is removed and what stood
     under the name before stays; a killed process leaves at most a file ``neural-limits.*.tmp`` beside it.
-    OSError in one line, with the same errno, where the disk is full.
+    OSError in one line, with the same errno, where the disk is full or cannot be written to.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -49,8 +48,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in FULL:
-            raise OSError(error.errno, f"no space left to write {path}; free some, then run again") from None
+        if isinstance(error, OSError) and (message := disk_message(error, path)):
+            raise OSError(error.errno, message) from None
         raise
     finally:
         _writing.discard(temporary)

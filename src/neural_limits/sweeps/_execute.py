@@ -17,11 +17,23 @@ import jax
 import numpy as np
 
 from .. import Run, train
-from ..runs import FULL, first_line, to_json, to_netcdf, versions
+from ..runs import FULL, disk_message, first_line, to_json, to_netcdf, versions
 from ..training import CheckpointError, checkpoint_step
 from ._configuration import Configuration
 from ._prepare import check_record, make_parts
-from ._trial import CHECKPOINT, CURVE, DATA, HEARTBEAT, LOG, SUMMARY, Claim, ClaimLost, Damaged, read_configuration
+from ._trial import (
+    CHECKPOINT,
+    CURVE,
+    DATA,
+    HEARTBEAT,
+    LOG,
+    RETRY,
+    SUMMARY,
+    Claim,
+    ClaimLost,
+    Damaged,
+    read_configuration,
+)
 
 KEPT = {LOG, SUMMARY, DATA, CURVE}
 
@@ -164,7 +176,7 @@ def _give_up(claim: Claim, error: Exception) -> Ended:
     """Mark the trial failed, with the reason; a full disk leaves its code in the folder's name."""
     message, code = first_line(error), ""
     if isinstance(error, OSError):
-        message = str(error) if isinstance(error, Damaged) else _with_remedy(error, claim.trial)
+        message = _with_remedy(error, claim.trial, RETRY)
         code = "ENOSPC" if error.errno in FULL else "DAMAGED" if isinstance(error, Damaged) else ""
     with suppress(OSError):
         claim.log(f"failed: {message}")
@@ -177,14 +189,8 @@ def _give_up(claim: Claim, error: Exception) -> Ended:
     return Ended(claim.trial.name, "failed", "full" if code == "ENOSPC" else "failed", message)
 
 
-def _with_remedy(error: OSError, folder: Path) -> str:
-    if error.errno in FULL:
-        return f"no space left to write in {folder}; free some, then run again with --retry-failed."
-    if isinstance(error, Damaged | FileNotFoundError) and not isinstance(error, PermissionError):
-        return first_line(error) if error.strerror else str(error)
-    if error.strerror:
-        return f"{error.strerror}: {error.filename or folder}; make it writable, then run again with --retry-failed."
-    return str(error)
+def _with_remedy(error: OSError, folder: Path, then: str = "run again") -> str:
+    return disk_message(error, folder, then) or first_line(error)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -13,12 +14,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from ..runs import atomic_write, read_json, to_json
+from ..runs import atomic_write, disk_message, read_json, to_json, writing_to
 from . import _trial
 from ._configuration import Configuration
 from ._owner import lives
 from ._request import Request
-from ._trial import CLAIM, ERROR, FAILED, RESULTS, SUMMARY, WAITING, Baton, Damaged
+from ._trial import CLAIM, ERROR, FAILED, RESULTS, RETRY, SUMMARY, WAITING, Baton, Damaged
 
 MARK, FORMAT = "sweep.json", "neural-limits sweep 1"
 TRIALS, REQUESTS, WORKERS = "trials", "requests", "workers"
@@ -47,10 +48,11 @@ class SweepFolder:
             return cls.open(path)
         if folder.path.exists() and any(folder.path.iterdir()) and not (folder.path / TRIALS).is_dir():
             raise FileExistsError(f"{path} is not empty and holds no sweep; name another folder.")
-        for name in (TRIALS, REQUESTS, WORKERS):
-            (folder.path / name).mkdir(parents=True, exist_ok=True)
-        with atomic_write(folder.path / MARK) as file:
-            file.write(to_json({"format": FORMAT}))
+        with writing_to(folder.path):
+            for name in (TRIALS, REQUESTS, WORKERS):
+                (folder.path / name).mkdir(parents=True, exist_ok=True)
+            with atomic_write(folder.path / MARK) as file:
+                file.write(to_json({"format": FORMAT}))
         return folder
 
     @classmethod
@@ -80,7 +82,7 @@ class SweepFolder:
         content = to_json(request.tables())
         path = self.path / REQUESTS / f"{hashlib.sha256(content).hexdigest()[:16]}.json"
         if not path.exists():
-            with atomic_write(path) as file:
+            with writing_to(self.path), atomic_write(path) as file:
                 file.write(content)
 
     def requests(self) -> list[Request]:
@@ -92,7 +94,8 @@ class SweepFolder:
 
     def create_trial(self, configuration: Configuration) -> None:
         """A folder for a trial, unless it has one."""
-        _trial.create(self.trials, configuration)
+        with writing_to(self.path):
+            _trial.create(self.trials, configuration)
 
     def scan(self) -> Iterator[Found]:
         """Every trial as it stands; a few microseconds each, as names say it all."""
@@ -126,11 +129,11 @@ class SweepFolder:
 
     def error(self, found: Found) -> str:
         """Why a trial failed."""
-        try:
+        with suppress(OSError, KeyError):
             return str(read_json(found.folder / ERROR)["message"])
-        except (OSError, KeyError):
-            code = found.folder.name.partition("-")[2]
-            return f"{code or 'no message'}: the reason could not be written; see {found.folder / _trial.LOG}."
+        code = found.folder.name.partition("-")[2]
+        full = disk_message(OSError(getattr(errno, code, None), ""), self.trials / found.name, RETRY)
+        return full or f"{code or 'no message'}: the reason could not be written; see {found.folder / _trial.LOG}."
 
     def reason(self, found: Found) -> str:
         """Why a trial has no completed result; empty for one that has, or that is on its way."""
@@ -168,9 +171,10 @@ class SweepFolder:
                 shutil.rmtree(path, ignore_errors=True)
 
     def now(self) -> float:
-        """The time on the clock of the folder's file system, which the heartbeats show."""
+        """The time on the clock of the folder's file system, which the heartbeats show; OSError if it takes nothing."""
         path = self.path / WORKERS / f".clock-{secrets.token_hex(4)}"
-        path.touch()
+        with writing_to(self.path):
+            path.touch()
         try:
             return path.stat().st_mtime
         finally:

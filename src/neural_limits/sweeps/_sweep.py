@@ -133,10 +133,7 @@ def run(
 
 def put_in_order(folder: SweepFolder, options: Options, tell: Callable[[str], None]) -> None:
     """Remove what a killed driver left, mark what is damaged, let failures wait again if that is wanted."""
-    try:
-        folder.now()
-    except OSError as error:
-        raise OSError(f"{folder.path} cannot be written to ({error.strerror}); make it writable, or copy it.") from None
+    folder.now()  # OSError where nothing can be written
     folder.sweep_up()
     mark_damaged(folder, tell)
     if options.retry_failed:

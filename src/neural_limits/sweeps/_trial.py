@@ -28,6 +28,7 @@ from ._owner import lives, this_owner
 
 WAITING, CLAIM, FAILED = "waiting", "claim", "failed"
 RESULTS = ("completed", "diverged", "rank_exhausted")
+RETRY = "run again with --retry-failed"  # what to do once a failure's cause is mended
 HEARTBEAT = 10.0  # seconds between signs of life
 STALE = 180.0  # seconds without one after which another host's claim is void; network file systems show times late
 CONFIG, SUMMARY, ERROR, CHECKPOINT, LOG, PROGRESS, DATA, CURVE = (
@@ -70,9 +71,9 @@ def create(trials: Path, configuration: Configuration) -> str:
         return name
     places = {"data_folder": configuration.data_folder, "memory": configuration.memory}
     new = trials / f".new-{this_owner()}-{secrets.token_hex(4)}"
-    (new / WAITING).mkdir(parents=True)
-    (new / CONFIG).write_bytes(to_json(canonical | {k: v for k, v in places.items() if v is not None}))
     try:
+        (new / WAITING).mkdir(parents=True)
+        (new / CONFIG).write_bytes(to_json(canonical | {k: v for k, v in places.items() if v is not None}))
         new.rename(trials / name)
     except OSError:
         shutil.rmtree(new, ignore_errors=True)

@@ -26,12 +26,13 @@ class Worker:
 
     def run(self, name: str, shape: str) -> dict[str, object]:
         """Train a trial; what became of it."""
+        from ..runs import first_line
         from ._execute import Ended, execute
 
         try:
             now = self.folder.now()
         except OSError as error:
-            return Ended(name, "failed", "blocked", f"{error.strerror}: {self.folder.path}; make it writable.").plain()
+            return Ended(name, "failed", "blocked", first_line(error)).plain()
         self._make_room(shape)
         return execute(self.folder.trials / name, now, self.stopping.is_set, self.every).plain()
 
