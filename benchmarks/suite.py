@@ -25,13 +25,14 @@ from _common import FIGURES, RESULTS, headlines_of
 HERE = Path(__file__).parent
 LONG = 60  # minutes: beyond it a benchmark runs only where it is named
 QUICK_MINUTES = 1.0  # at most, unless the machine is busy
+OWN = "neural_limits", "jax", "equinox"  # what every benchmark imports
 PATIENCE = 10  # times what is expected, before a benchmark counts as hung
 
 
 class Benchmark(NamedTuple):
     """A script, what it measures, its minutes on two cores, its files, and the modules that it needs.
 
-    ``needs``: in the interpreter that runs it; ``peers``: in one that it is told of by --peer-python.
+    ``needs``: in the interpreter that runs it, beside this package; ``peers``: in one that it is told of.
     """
 
     name: str
@@ -81,6 +82,7 @@ BENCHMARKS = (
     Benchmark(
         "transfer_check", "planted mistakes that transfer_check finds", 12, "transfer-check", needs=("torch",)
     ),
+    Benchmark("audit", "neural-limits audit of single matrices: time and memory", 3, "audit"),
     Benchmark("sweeps", "sweeps under kill -9; overhead; status of 10,000 trials", 10, "sweeps"),
     Benchmark(
         "gpt_rates", "best learning rate of a small GPT over widths", 120, "gpt-rates", "gpt-rates", needs=("torch",)
@@ -113,9 +115,10 @@ def interpreter(peers: Sequence[str], pythons: Sequence[str]) -> str | None:
 
 def run(benchmark: Benchmark, quick: bool, pythons: Sequence[str], log: Path) -> Outcome:
     """One benchmark to its end, its output in the log."""
-    if lacking := missing(benchmark.needs):
-        return Outcome("skipped", 0, f"not installed: {', '.join(lacking)}")
-    command, why = [sys.executable, str(HERE / f"{benchmark.name}.py"), *(["--quick"] if quick else [])], ""
+    home = interpreter((*OWN, *benchmark.needs), pythons)
+    if home is None:
+        return Outcome("skipped", 0, f"not installed: {', '.join(missing((*OWN, *benchmark.needs)))}")
+    command, why = [home, str(HERE / f"{benchmark.name}.py"), *(["--quick"] if quick else [])], ""
     if benchmark.peers:
         found = interpreter(benchmark.peers, pythons)
         command += ["--peer-python", found] if found else []
