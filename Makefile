@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python install --quiet --disable-pip-version-check -c constraints.txt
 DEMO_OUT ?= runs/demo
 ARGS ?=
+PEERS := $(basename $(notdir $(wildcard benchmarks/peers/*.txt)))
 
-.PHONY: demo test test-slow lint types bench docs clean
+.PHONY: demo test test-slow lint types bench peers docs clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv --without-pip $(VENV)
@@ -40,20 +41,18 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
-bench: $(VENV)/.test  ## benchmarks/, all or with ARGS=--quick
-	$(BIN)/python benchmarks/speed.py $(ARGS)
-	$(BIN)/python benchmarks/touched_rank.py $(ARGS)
-	$(BIN)/python benchmarks/products.py $(ARGS)
-	$(BIN)/python benchmarks/sharding.py $(ARGS)
-	$(BIN)/python benchmarks/depth.py $(ARGS)
-	$(BIN)/python benchmarks/deep_linear.py $(ARGS)
-	$(BIN)/python benchmarks/diagnosis.py $(ARGS)
-	$(BIN)/python benchmarks/laws.py $(ARGS)
-	$(BIN)/python benchmarks/monitor.py $(ARGS)
-	$(BIN)/python benchmarks/sweeps.py $(ARGS)
+bench: $(VENV)/.test  ## benchmarks/: tables, figures and benchmarks/results/README.md; ARGS=--quick in five minutes
+	$(BIN)/python benchmarks/suite.py $(ARGS)
+
+peers: $(PEERS:%=.peers/%/.installed)  ## what benchmarks compare with, each in an environment of its own
+
+.peers/%/.installed: benchmarks/peers/%.txt
+	$(PYTHON) -m venv --without-pip .peers/$*
+	$(PYTHON) -m pip --python .peers/$*/bin/python install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache docs/_build
+	rm -rf $(VENV) .peers .pytest_cache .mypy_cache .ruff_cache docs/_build

@@ -29,7 +29,7 @@ def report(name: str, file: Path, steps: int) -> None:
     lines = [f"Machine: {machine()}; torch {torch.__version__}, one thread a process", "", _setting(trials, steps), ""]
     for scheme, title in TITLES.items():
         lines += _section(scheme, title, curves)
-    write(name, lines)
+    write(name, lines, {title: moves for scheme, title in TITLES.items() if (moves := _moves(scheme, curves))})
     if not name.endswith("quick"):
         _figure(curves)
 
@@ -56,6 +56,16 @@ def optima(scheme: str, curves: Curves) -> dict[int, dict[int, float]]:
         if one == scheme and rate is not None:
             found.setdefault(width, {})[seed] = rate
     return found
+
+
+def _moves(scheme: str, curves: Curves) -> str:
+    """How far the best rate moves from the base's, for the headline."""
+    found = optima(scheme, curves)
+    if len(found) < 2 or BASE not in found:
+        return ""
+    seeds = found[BASE].keys() & found[max(found)].keys()
+    factor = 2 ** float(np.mean([found[max(found)][seed] - found[BASE][seed] for seed in seeds]))
+    return f"best rate at width {max(found)}: {factor:.2f} times that at {BASE}"
 
 
 def _setting(trials: list[Trial], steps: int) -> str:

@@ -59,6 +59,16 @@ def silverstein(case):
     return found
 
 
+def over_points(case):
+    """freealg's time over the number of points."""
+    t = np.array(case["t"])
+    weights = np.full(t.size, 1 / t.size)
+    law = lambda: DeformedMarchenkoPastur(t, weights, case["ratio"])  # noqa: E731
+    points = (np.array(x) for x in case["x"])
+    found = [answer(lambda x=x: law().density(x, eta=case["eta"]), 1 if x.size > 1000 else 3) for x in points]
+    return [{"seconds": one.get("seconds")} for one in found]
+
+
 def from_eigenvalues(case):
     """The density that FreeForm reads off the eigenvalues of one matrix."""
 
@@ -92,6 +102,7 @@ if __name__ == "__main__":
         "versions": {name: version(name) for name in ("freealg", "scikit-rmt", "numpy", "scipy")},
         "marchenko_pastur": [marchenko_pastur(case) for case in asked["marchenko_pastur"]],
         "silverstein": [silverstein(case) for case in asked["silverstein"]],
+        "over_points": over_points(asked["over_points"]),
         "from_eigenvalues": from_eigenvalues(asked["from_eigenvalues"]),
         "tracy_widom": tracy_widom(asked["tracy_widom"]),
     }

@@ -1,6 +1,6 @@
 """`neural_limits.torch.parametrize` beside the `mup` package: the same losses, step by step, on the same models.
 
-    python benchmarks/mup_peer.py        # in an interpreter that has `mup` and `torch`
+    python benchmarks/mup_peer.py [--quick]        # in an interpreter that has `mup` and `torch`
 
 mup writes its multipliers into the forward pass (MuReadout, 1/d attention), we fold them into the weights; both start
 from the same draw. In float64, with Adam's epsilon out of the way, losses over 20 steps must agree to rounding. The
@@ -9,11 +9,15 @@ last column is the largest relative difference; the one before it, what the same
 
 from __future__ import annotations
 
+import sys
+from importlib.metadata import version
+
 import mup
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from _common import machine, write
 from neural_limits.torch import parametrize
 
 
@@ -116,9 +120,20 @@ def compare(kind: type[nn.Module], name: str) -> tuple[float, float, float]:
     return float(expected[-1]), *(float(((run - expected) / expected).abs().max()) for run in (other, got))
 
 
-if __name__ == "__main__":
-    print(f"width {WIDTH}, base {BASE}, {STEPS} steps; relative difference from mup: plain, parametrized")
-    for kind in (MLP, ResNet, Transformer):
+def main(quick: bool) -> None:
+    title = f"Machine: {machine()}; torch {torch.__version__}, mup {version('mup')}"
+    lines = [title, "", f"Width {WIDTH}, base {BASE}, {STEPS} steps:", ""]
+    lines += ["| model | optimizer | last loss | difference, not parametrized | parametrized |", "|-|-|-|-|-|"]
+    worst = 0.0
+    for kind in (MLP,) if quick else (MLP, ResNet, Transformer):
         for name in PEERS:
             last, plain, ours = compare(kind, name)
-            print(f"{kind.__name__:12s} {name:6s} last loss {last:.4f}   {plain:8.1e}   {ours:8.1e}", flush=True)
+            lines.append(f"| {kind.__name__} | {name} | {last:.4f} | {plain:.1e} | {ours:.1e} |")
+            print(lines[-1], flush=True)
+            worst = max(worst, ours)
+    told = {f"losses of {STEPS} steps, largest relative difference from mup": f"{worst:.0e}"}
+    write("mup-quick" if quick else "mup", lines, told)
+
+
+if __name__ == "__main__":
+    main("--quick" in sys.argv[1:])

@@ -1,6 +1,7 @@
 """Sweeps under kill -9: finished exactly once, equal to the bit; two drivers; a Ray cluster that loses a node.
 
-200 trials, 20 kills of drivers and workers at random times, on each engine (--quick: 40 trials, 5 kills).
+200 trials, 20 kills of drivers and workers at random times, on each engine (--quick: 16 trials, 2 kills, of
+kills-local and status only, unless --only names others).
 
     python benchmarks/sweeps.py [--quick] [--only kills-local,kills-ray,drivers,nodes,overhead,status]
 """
@@ -25,9 +26,9 @@ from neural_limits.sweeps import Options, Request, SweepFolder, run, status
 from neural_limits.sweeps._trial import SUMMARY, create
 
 QUICK = "--quick" in sys.argv
-TRIALS, KILLS = (40, 5) if QUICK else (200, 20)
+TRIALS, KILLS = (16, 2) if QUICK else (200, 20)
 STEPS, EVERY = 1500, 200
-PAUSE = (0.0, 7.0)  # seconds between a sign of trials in hand and a kill: twenty fit into the run
+PAUSE = (0.0, 1.0 if QUICK else 7.0)  # seconds between a sign of trials in hand and a kill: twenty fit into the run
 SMALL = {"width": 192, "hidden": 2, "weights": "dense", "steps": STEPS, "momentum": 0.5}
 GRID = {"lr": [0.003, 0.01, 0.03, 0.1], "seed": [*range(TRIALS // 4)]}
 os.environ["PYTHONPATH"] = str(Path(__file__).parent.parent / "src")
@@ -187,6 +188,14 @@ def row(*cells: str) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def headlines(rows: list[str]) -> dict[str, str]:
+    """What is not told in counts."""
+    cells = [one.strip("| ").split(" | ") for one in rows]
+    told = {name: text for name, text in cells if name in ("overhead", "status of 10,000 trials")}
+    whole = [name for name, text in cells if "0 finished other than once" in text and "0 differing" in text]
+    return told | {"every trial finished once and equal to the bit": ", ".join(whole) or "none"}
+
+
 PARTS: dict[str, Callable[[Path], list[str]]] = {
     "kills-local": kills_local, "kills-ray": kills_ray, "drivers": drivers, "nodes": nodes, "overhead": overhead,
     "status": many,
@@ -194,16 +203,19 @@ PARTS: dict[str, Callable[[Path], list[str]]] = {
 
 
 def main() -> None:
-    only = next((sys.argv[i + 1].split(",") for i, word in enumerate(sys.argv) if word == "--only"), list(PARTS))
+    every = ["kills-local", "status"] if QUICK else list(PARTS)
+    only = next((sys.argv[i + 1].split(",") for i, word in enumerate(sys.argv) if word == "--only"), every)
+    name_of_file = "sweeps-quick" if QUICK else "sweeps" if only == every else "sweeps-part"
     place = Path(tempfile.mkdtemp(prefix="sweeps-"))
-    title = [f"{TRIALS} trials of {STEPS} steps, a checkpoint every {EVERY}; {machine()}.", "", "| | |", "|-|-|"]
+    title = [f"Machine: {machine()}", "", f"{TRIALS} trials of {STEPS} steps, a checkpoint every {EVERY}:"]
+    title += ["", "| | |", "|-|-|"]
     rows = []
     for name in only:
         if name in ("kills-ray", "nodes") and find_spec("ray") is None:
             rows.append(row(name, "not run: Ray is not installed"))
             continue
         rows += PARTS[name](place)
-        write("sweeps" if only == list(PARTS) and not QUICK else "sweeps-part", [*title, *rows])
+        write(name_of_file, [*title, *rows], headlines(rows))
     shutil.rmtree(place, ignore_errors=True)
 
 
