@@ -212,7 +212,7 @@ def test_devices_are_for_the_run_and_not_for_the_one_beside_it(tmp_path: Path, m
         seen.append(devices)
         if weights == "dense":
             raise OSError("seen enough")
-        return nl.train(nl.MLP(1), nl.tasks.toy(), width=64, steps=1, record=(1,), devices=devices)
+        return nl.train(nl.MLP(0), nl.tasks.toy(), width=8, steps=0, weights="dense")
 
     monkeypatch.setattr("neural_limits.cli._simulation.train", train)
     assert simulate(tmp_path / "run", "--devices", "1") == 1
