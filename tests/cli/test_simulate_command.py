@@ -14,6 +14,7 @@ import pytest
 import tyro
 from matplotlib.figure import Figure
 
+import neural_limits as nl
 from neural_limits import Muon, Schedule
 from neural_limits.cli import main
 from neural_limits.cli._options import command_line
@@ -214,6 +215,20 @@ def test_missing_data_is_a_failure(
     assert simulate(tmp_path / "run", "--task", "cifar10") == 1
     assert "CIFAR-10 was not found" in one_line(capsys.readouterr().err)
     assert not (tmp_path / "run").exists()
+
+
+def test_devices_are_for_the_run_and_not_for_the_one_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int | None] = []
+
+    def train(*_: Any, devices: int | None, weights: str, **options: Any) -> Any:
+        seen.append(devices)
+        if weights == "dense":
+            raise OSError("seen enough")
+        return nl.train(nl.MLP(0), nl.tasks.toy(), width=8, steps=0, weights="dense")
+
+    monkeypatch.setattr("neural_limits.cli._simulation.train", train)
+    assert simulate(tmp_path / "run", "--devices", "1") == 1
+    assert seen == [1, None]
 
 
 def test_weights_that_cannot_fit_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,7 +50,7 @@ def test_two_processes_agree_with_one(tmp_path: Path) -> None:
         for index in range(2)
     ]
     try:
-        errors = [process.communicate(timeout=300)[1] for process in started]
+        errors = [process.communicate(timeout=600)[1] for process in started]
     finally:
         for process in started:
             process.kill()
