@@ -13,7 +13,9 @@ from . import tasks as tasks
 from . import training as training
 from . import weights as weights
 from .advice import Advice as Advice
+from .advice import WidthAdvice as WidthAdvice
 from .advice import advise_learning_rate as advise_learning_rate
+from .advice import advise_width as advise_width
 from .checkpoints import Audit as Audit
 from .checkpoints import audit as audit
 from .landscape import CurvatureWatch as CurvatureWatch

@@ -42,12 +42,11 @@ def run(quick: bool, say: Say) -> Result:
 
 def dataset(found: Found) -> xr.Dataset:
     """Every quantity by optimizer, width (conditioned, dense) or samples, seed, mark and layer; losses by step."""
+    end = {name: {"end": marks["end"]} for name, marks in found.marks.items()}
     parts = [
         _table(found.conditioned, found.marks, "width").rename(seed="conditioned_seed"),
         _table(found.dense, found.marks, "dense_width").rename(seed="dense_seed"),
-        _table(found.samples, {name: {"end": marks["end"]} for name, marks in found.marks.items()}, "samples").rename(
-            seed="samples_seed"
-        ),
+        _table(found.samples, end, "samples").isel(mark=0, drop=True).rename(seed="samples_seed"),
     ]
     named = [
         part.rename({name: f"{form}_{name}" for name in part.data_vars})
