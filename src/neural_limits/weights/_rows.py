@@ -26,8 +26,8 @@ class Rows(eqx.Module):
     >>> rows = Rows.zeros(64, 3, jnp.float32).add(jnp.ones((2, 3)), 15)
     >>> [len(piece) for piece in rows.pieces], rows.shape
     ([16, 16, 32], (64, 3))
-    >>> rows.inner(jnp.ones((1, 3)), 17)[0, 14:18]
-    Array([0., 3., 3., 0.], dtype=float32)
+    >>> rows.inner(jnp.ones((1, 3), jnp.float32), 17)[0, 14:18].tolist()
+    [0.0, 3.0, 3.0, 0.0]
     """
 
     pieces: tuple[Float[Array, "*L _ n"], ...]
