@@ -42,9 +42,9 @@ def one(width: int, samples: int, steps: int, tolerance: float | None) -> dict[s
 
 def main(quick: bool) -> None:
     warnings.simplefilter("ignore", UserWarning)
-    width, steps = (2048, 20) if quick else (8192, 100)
+    width, steps = (2048, 10) if quick else (8192, 100)
     tolerances = (3e-2, 1e-1) if quick else (3e-3, 1e-2, 3e-2, 1e-1)
-    samples = (16,) if quick else (4, 16, 64)
+    samples = (4,) if quick else (4, 16, 64)
     lines = [
         f"Machine: {machine()}",
         "",
