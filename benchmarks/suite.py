@@ -58,6 +58,11 @@ BENCHMARKS = (
     ),
     Benchmark("depth", "residual networks over depth and width; compile time over depth", 2, "depth", "depth"),
     Benchmark("muon", "Muon on conditioned weights in law; width 1,000,000", 10, "muon"),
+    Benchmark("sharding", "one network over 1 to 8 forced devices: numbers, bytes, traffic", 6, "sharding"),
+    Benchmark(
+        "accuracy_for_cost", "the cheapest of one wide run, many seeds, a limit solver, for each target error", 15,
+        "accuracy-for-cost", "accuracy-for-cost",
+    ),
     Benchmark("deep_linear", "deep linear solver over steps; grids; spectra", 2, "deep-linear", "deep-linear-speed"),
     Benchmark(
         "laws", "laws over points and against freealg and scikit-rmt", 10, "laws", "laws", peers=("freealg", "skrmt")
