@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 import neural_limits as nl
 from neural_limits.cli import main
 from neural_limits.experiments import Experiment, Result, Verdict
+from neural_limits.experiments._experiment import Context
 from neural_limits.runs import RunFolder
 
 
@@ -67,6 +68,46 @@ def test_an_experiment_chooses_a_new_folder() -> None:
     assert main(["experiment", "slopes"]) == 0
     assert main(["experiment", "slopes"]) == 0
     assert len(list(Path("runs").glob("experiment-slopes-*/report.html"))) == 2
+
+
+def test_an_experiment_that_was_stopped_goes_on_from_its_trials(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found: list[list[str]] = []
+
+    def grid(quick: bool, context: Context) -> Result:
+        context.sweeps.mkdir(exist_ok=True)
+        found.append(sorted(path.name for path in context.sweeps.iterdir()))
+        (context.sweeps / f"trial-{len(found)}").mkdir()
+        assert context.workers == 2
+        if len(found) in (1, 2):
+            raise KeyboardInterrupt
+        return sample(quick, context)
+
+    known = {"grid": Experiment("grid", "the claim", "the source", 0.5, 90, grid)}
+    monkeypatch.setattr("neural_limits.experiments.registry", lambda: known)
+    words = ["experiment", "grid", "--out", "here", "--workers", "2"]
+    assert main(words) == 1
+    assert RunFolder.open("here").status == "failed"
+    assert main([*words, "--quick"]) == 1  # another experiment
+    assert "--overwrite" in capsys.readouterr().err
+    assert main(words) == 1
+    assert main(words) == 0
+    assert "grid: goes on from what here holds" in capsys.readouterr().out
+    assert main(words) == 1  # it is done
+    assert main([*words, "--overwrite"]) == 0
+    assert found == [[], ["trial-1"], ["trial-1", "trial-2"], []]
+    assert main([*words, "--workers", "0", "--overwrite"]) == 2
+    assert "`workers` must be at least 1" in capsys.readouterr().err
+
+
+def test_from_python_an_experiment_keeps_its_trials_where_it_is_told(tmp_path: Path) -> None:
+    seen: list[Context] = []
+    one = Experiment("one", "the claim", "the source", 1, 2, lambda quick, c: seen.append(c) or sample(quick, c))
+    one.run(True, print, tmp_path / "kept", 3)
+    one.run(True, print)
+    assert (seen[0].sweeps, seen[0].workers) == (tmp_path / "kept", 3)
+    assert not seen[1].sweeps.exists()  # a temporary folder, gone by now
 
 
 def test_unknown_experiment_names_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+import neural_limits as nl
 from neural_limits.experiments import digits_outliers, exactness_in_law, outlier_escape, registry
-from neural_limits.experiments._experiment import Mean, decide, mean_of, standard_errors
+from neural_limits.experiments._experiment import Context, Mean, decide, mean_of, standard_errors
 
 
 def test_registry_names_claims_and_times():
@@ -65,13 +66,21 @@ def test_untrained_alarms():
     assert outlier_escape.untrained_alarms(8) == {"conditioned": 0, "dense": 0}
 
 
-def test_digits_at_small_size():
-    run = digits_outliers._full_batch(1, 2.0, 30, 20, 256, "dense", (10, 30))
-    assert run.status == "completed"
+@pytest.mark.filterwarnings("ignore:hidden weight")  # dense is cheaper at this width
+def test_digits_at_small_size(tmp_path, train_here):
+    base = {"task": "digits", "samples": 20, "hidden": 1, "lr": 2.0, "steps": 30, "record": (10, 30)}
+    context = Context(lambda text: None, tmp_path)
+    runs = digits_outliers._full_batches(base, 512, (256,), context)
+    assert list(runs) == ["conditioned 512", "dense 256"]
+    run = runs["dense 256"]
+    options = {"width": 256, "steps": 30, "weights": "dense", "record": (10, 30), "dtype": "float32"}
+    same = nl.train(nl.MLP(1, "tanh"), nl.tasks.digits(samples=20), nl.MuP(), nl.SGD(2.0), **options)
+    np.testing.assert_array_equal(run.singular_value, same.data.singular_value)
     assert digits_outliers._count(run, 0) >= 5
-    fewer = digits_outliers._full_batch(1, 2.0, 30, 20, 256, "dense", (3, 10))  # fewer outliers, other records
+    fewer = run.isel(record=[0], mode=[0, 1]).assign_coords(record=[3])  # fewer outliers, other records
     data = digits_outliers._table({"dense 256": run, "dense 257": fewer}, 1)
-    assert data.singular_value_1.sizes["mode_1"] == run.data.sizes["mode"]
+    assert data.singular_value_1.sizes["mode_1"] == run.sizes["mode"]
+    assert len(digits_outliers._full_batch_verdicts(runs, 1)) == 3
     assert data.loss_1.dims == ("run", "step_1")
     assert digits_outliers._figure(data, 1).axes
     assert digits_outliers._gaps(run, run, 0) == 0

@@ -70,6 +70,31 @@ def test_overwriting_removes_only_what_was_written_here(tmp_path: Path) -> None:
     assert (again.path / "photo.png").read_text() == "mine too"
 
 
+def test_a_reserved_folder_goes_with_the_run_and_a_users_own_stays(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    inside = folder.reserve("trials")
+    (inside / "a").mkdir(parents=True)
+    (folder.path / "mine").mkdir()
+    with pytest.raises(FileExistsError, match="mine was not written by neural-limits"):
+        folder.reserve("mine")
+    for name in ("../elsewhere", "run.json", "/tmp"):
+        with pytest.raises(ValueError, match="`name` must name a file in the run's folder"):
+            folder.reserve(name)
+    folder.finish("failed", "no root")
+    again = folder.resume()
+    assert (again.status, again.message) == ("running", "")
+    assert again.reserve("trials") == inside
+    assert (inside / "a").is_dir()
+    again.finish("completed")
+    assert names(RunFolder.create(folder.path, overwrite=True).path) == ["mine", "run.json"]
+
+
+def test_a_run_whose_process_lives_is_not_resumed(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path / "run")
+    with pytest.raises(FileExistsError, match="is being written by process"):
+        folder.resume()
+
+
 @pytest.mark.parametrize("record", [None, "{", "[]", "{}", '{"format": "another tool"}'])
 def test_a_folder_that_is_no_run_is_never_overwritten(tmp_path: Path, record: str | None) -> None:
     (tmp_path / "precious.txt").write_text("x")

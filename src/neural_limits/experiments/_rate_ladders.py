@@ -12,6 +12,7 @@ from numpy import ndarray
 from ..sweeps import Session
 from ._experiment import Context
 from ._rate_optima import OCTAVES, best_rates, bracket, rate
+from ._trials import ended, trials
 
 BASE = 128  # the width at which the two parametrizations are one network
 GAMMA = 4.0
@@ -57,8 +58,7 @@ def ladder(activation: str, name: str, widths: Sequence[Width], context: Context
     """Best rates at all widths; each is looked for where those before it point."""
     found: list[Rung] = []
     start = START[activation]
-    folder = context.sweeps / f"{activation}-{name.lower()}"
-    with Session(folder, tell=context, workers=context.workers, retry_failed=True) as session:
+    with trials(context, f"{activation}-{name.lower()}") as session:
         for width in widths:
             context(f"{activation}, {name}: width {width.width}, {width.weights}, {width.seeds} seeds")
             found.append(rung(session, activation, name, width, start))
@@ -83,8 +83,7 @@ def rung(session: Session, activation: str, name: str, width: Width, start: int)
 
     def train(points: Sequence[int], seeds: int) -> xr.Dataset:
         rates = [rate(k) for k in points]
-        found = session.run(base, {"width": [width.width], "lr": rates, "seed": range(seeds)})
-        _check(session, found)
+        found = ended(session, base, {"width": [width.width], "lr": rates, "seed": range(seeds)})
         return found.isel(width=0).transpose("lr", "seed", ...)
 
     def losses_at(points: Sequence[int]) -> dict[int, ndarray]:
@@ -106,12 +105,3 @@ def rung(session: Session, activation: str, name: str, width: Width, start: int)
 def _trains(data: xr.Dataset) -> bool:
     """Whether a single run ends below its start."""
     return float(data.final_loss.item()) < float(data.loss.isel(lr=0, seed=0, step=0))
-
-
-def _check(session: Session, found: xr.Dataset) -> None:
-    """OSError with the reason where a trial has neither completed nor diverged."""
-    ended = np.isin(found.status, ("completed", "diverged"))
-    if not ended.all():
-        trial = session.folder.find(str(found.trial_name.values[~ended][0]))
-        reason = session.folder.reason(trial)
-        raise OSError(f"a trial {trial.state.replace('_', ' ')} in {session.folder.path}: {reason}")

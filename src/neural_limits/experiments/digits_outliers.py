@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,9 @@ from matplotlib.figure import Figure
 from ..networks import MLP
 from ..parametrizations import MuP
 from ..tasks import digits
-from ..training import SGD, Run, train
-from ._experiment import Experiment, Result, Say, Verdict, decide
+from ..training import SGD, train
+from ._experiment import Context, Experiment, Result, Verdict, decide
+from ._trials import ended, trials
 
 SOURCE = "arXiv 2605.07870: outliers escape the bulk as features are learned"
 MARGIN = 1.03  # outliers are counted above 1.03 edge, clear of finite-width scatter at the widths used
@@ -21,20 +21,18 @@ BATCH, BATCH_WIDTHS, BATCH_STEPS = 128, (256, 512, 1024), 300
 TOLERANCE = 3e-2  # see docs/touched-rank.md
 
 
-def run(quick: bool, say: Say) -> Result:
+def run(quick: bool, context: Context) -> Result:
     """Full batch on wide conditioned and dense networks; mini-batches on dense networks; classes minus one."""
     samples, wide, dense = (64, 4096, (1024,)) if quick else (100, 16384, (1024, 4096))
     tables, verdict = [], []
     for hidden, lr, steps in ((1, 2.0, 60 if quick else 300), (2, 1.0, 30 if quick else 100)):
         record = tuple(s for s in (3, 10, 20, 30, 60, 100, 200, 300) if s <= steps)
-        runs: dict[str, Run] = {}
-        for width, form in ((wide, "conditioned"), *((w, "dense") for w in dense)):
-            say(f"{hidden} hidden, {samples} samples, {steps} steps: {form} at width {width}")
-            runs[f"{form} {width}"] = _full_batch(hidden, lr, steps, samples, width, form, record)
+        base = {"task": "digits", "samples": samples, "hidden": hidden, "lr": lr, "steps": steps, "record": record}
+        runs = _full_batches(base, wide, dense, context)
         tables.append(_table(runs, hidden))
         verdict += _full_batch_verdicts(runs, hidden)
     for width in BATCH_WIDTHS:
-        say(f"mini-batches of {BATCH}, dense at width {width}")
+        context(f"mini-batches of {BATCH}, dense at width {width}")
         verdict.append(_mini_batch_verdict(width))
     data = xr.merge(tables, join="outer", compat="no_conflicts")
     figures = {f"hidden-{h}": _figure(data, h) for h in (1, 2)}
@@ -46,23 +44,28 @@ def run(quick: bool, say: Say) -> Result:
     return Result(data, verdict, figures, captions)
 
 
-def _full_batch(
-    hidden: int, lr: float, steps: int, samples: int, width: int, form: str, record: tuple[int, ...]
-) -> Run:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the quick form is deliberately near where dense is cheaper
-        return train(
-            MLP(hidden, "tanh"), digits(samples=samples), MuP(), SGD(lr), width=width, steps=steps, weights=form,
-            record=record, tolerance=TOLERANCE, dtype="float32",
-        )  # fmt: skip
+def _full_batches(base: dict[str, Any], wide: int, dense: tuple[int, ...], context: Context) -> dict[str, xr.Dataset]:
+    """What the wide run on conditioned weights and those on dense weights recorded, by form and width."""
+    context(f"{base['hidden']} hidden, {base['steps']} steps: conditioned at width {wide}, dense at {dense}")
+    forms = (base | {"weights": "conditioned", "tolerance": TOLERANCE}, [wide]), (base | {"weights": "dense"}, [*dense])
+    runs = {}
+    with trials(context, f"hidden-{base['hidden']}") as session:
+        for of_form, widths in forms:
+            session.ask(of_form, {"width": widths})
+        for of_form, widths in forms:
+            found = ended(session, of_form, {"width": widths})
+            for width in widths:
+                name = f"{of_form['weights']} {width}"
+                runs[name] = session.folder.recorded(str(found.trial_name.sel(width=width).values))
+    return runs
 
 
-def _table(runs: dict[str, Run], hidden: int) -> xr.Dataset:
+def _table(runs: dict[str, xr.Dataset], hidden: int) -> xr.Dataset:
     """Loss, accuracy and rank over steps, outliers over records, for every run; names end in the network's depth."""
     names = ("loss", "accuracy", "rank_left", "rank_right", "singular_value", "edge")
     parts = []
     for name, run in runs.items():
-        data = run.data[[v for v in names if v in run.data]].rename(
+        data = run[[v for v in names if v in run]].rename(
             {name: f"{name}_{hidden}" for name in ("step", "record", "layer", "mode")}
         )
         data = data.assign_coords({f"mode_{hidden}": range(data.sizes[f"mode_{hidden}"])})  # counts differ: pad
@@ -71,7 +74,7 @@ def _table(runs: dict[str, Run], hidden: int) -> xr.Dataset:
     return xr.concat(parts, dim="run", join="outer")
 
 
-def _full_batch_verdicts(runs: dict[str, Run], hidden: int) -> list[Verdict]:
+def _full_batch_verdicts(runs: dict[str, xr.Dataset], hidden: int) -> list[Verdict]:
     (wide_name, wide), *others = runs.items()
     rows = []
     for layer in range(hidden):
@@ -96,8 +99,8 @@ def _full_batch_verdicts(runs: dict[str, Run], hidden: int) -> list[Verdict]:
                 decide(gap < 0.02),
             )
         )
-    final = {name: (float(r.data.loss[-1]), float(r.data.accuracy[-1])) for name, r in runs.items()}
-    touched = {name: [w.rank for w in r.weights] for name, r in runs.items() if name.startswith("cond")}  # type: ignore[attr-defined]
+    final = {name: (float(r.loss[-1]), float(r.accuracy[-1])) for name, r in runs.items()}
+    touched = {name: (r.rank_left + r.rank_right)[-1].values.tolist() for name, r in runs.items() if "rank_left" in r}
     losses = [loss for loss, _ in final.values()]
     rows.append(
         Verdict(
@@ -118,7 +121,7 @@ def _mini_batch_verdict(width: int) -> Verdict:
         MLP(1, "tanh"), task, MuP(), SGD(1.0), width=width, steps=BATCH_STEPS, weights="dense", batch=BATCH,
         record=(10, 30, 100, BATCH_STEPS), dtype="float32",
     )  # fmt: skip
-    counts = [_count(run, 0, record) for record in range(4)]
+    counts = [_count(run.data, 0, record) for record in range(4)]
     test = task.y_test.argmax(1) == run.predict(task.x_test).argmax(1)  # type: ignore[union-attr]
     return Verdict(
         f"mini-batches, width {width}: one outlier per class but one",
@@ -129,14 +132,14 @@ def _mini_batch_verdict(width: int) -> Verdict:
     )
 
 
-def _count(run: Run, layer: int, record: int = -1) -> int:
-    values, edge = run.data.singular_value.values[record, layer], float(run.data.edge[layer])
+def _count(run: xr.Dataset, layer: int, record: int = -1) -> int:
+    values, edge = run.singular_value.values[record, layer], float(run.edge[layer])
     return int((values > MARGIN * edge).sum())
 
 
-def _gaps(a: Run, b: Run, layer: int) -> float:
+def _gaps(a: xr.Dataset, b: xr.Dataset, layer: int) -> float:
     """Relative rms difference of the outliers both have at the end, mode by mode."""
-    x, y = (r.data.singular_value.values[-1, layer] for r in (a, b))
+    x, y = (r.singular_value.values[-1, layer] for r in (a, b))
     k = min(_count(a, layer), _count(b, layer))
     return float(np.sqrt(np.mean((x[:k] / y[:k] - 1) ** 2))) if k else float("nan")
 

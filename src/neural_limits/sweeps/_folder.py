@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ..runs import atomic_write, disk_message, read_json, to_json, writing_to
 from . import _trial
@@ -20,6 +20,9 @@ from ._configuration import Configuration
 from ._owner import lives
 from ._request import Request
 from ._trial import CLAIM, ERROR, FAILED, RESULTS, RETRY, SUMMARY, WAITING, Baton, Damaged
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 MARK, FORMAT = "sweep.json", "neural-limits sweep 1"
 TRIALS, REQUESTS, WORKERS = "trials", "requests", "workers"
@@ -126,6 +129,12 @@ class SweepFolder:
             remedy = f"remove the folder {self.trials / found.name} and run the sweep again"
             raise Damaged(f"{found.folder / SUMMARY} is damaged; {remedy}.") from None
         return summary
+
+    def recorded(self, name: str) -> xr.Dataset:
+        """Everything that a finished trial recorded; OSError in one line where that cannot be read."""
+        from ..runs import read_netcdf
+
+        return read_netcdf(self.find(name).folder / _trial.DATA)
 
     def error(self, found: Found) -> str:
         """Why a trial failed."""

@@ -39,8 +39,12 @@ class Session:
         put_in_order(self.folder, self.options, tell)
         self._engine: Engine | None = None
 
+    def ask(self, base: Mapping[str, Any], grid: Mapping[str, Any]) -> None:
+        """Add a grid that the next `run` trains too."""
+        self.folder.add_request(Request.of({"base": base, "grid": grid}))
+
     def run(self, base: Mapping[str, Any] | None = None, grid: Mapping[str, Any] | None = None) -> xr.Dataset:
-        """Train what the folder does not hold of a grid; the dataset of this grid alone, as `Sweep.data`.
+        """Train what the folder was asked for and does not hold; the dataset of this grid alone, as `Sweep.data`.
 
         ValueError for a field or value that there is none of; OSError in one line where the disk is full.
         """

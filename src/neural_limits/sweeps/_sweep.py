@@ -70,10 +70,7 @@ class Sweep:
 
     def trial(self, name: str) -> xr.Dataset:
         """Everything that one finished trial recorded, by the name in ``data.trial_name``."""
-        from ..runs import read_netcdf
-        from ._trial import DATA
-
-        return read_netcdf(self.folder.find(name).folder / DATA)
+        return self.folder.recorded(name)
 
     def __repr__(self) -> str:
         now = self.status()
