@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neural_limits.experiments import _slopes
+from neural_limits import _fits
 from neural_limits.experiments._muon_figures import time_figure, widths_figure
 from neural_limits.experiments._muon_runs import (
     MODES,
@@ -28,7 +28,7 @@ MARKS = {name: {"half": 10, "tenth": 20, "end": STEPS} for name in OPTIMIZERS}
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
-    monkeypatch.setattr(_slopes, "RESAMPLES", 30)
+    monkeypatch.setattr(_fits, "RESAMPLES", 30)
 
 
 def planted(name, width, seed, *, count=0.0, growth=0.0, share=0.9, alone=1.1, fall=1.0, samples=4):
