@@ -29,10 +29,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax import Array
+from matplotlib.figure import Figure
 
 import neural_limits as nl
 from _ceilings import Ceilings, best, ceiling_table, measure
-from _common import machine, write
+from _common import FIGURES, machine, write
 from _floors import Size, bytes_of_look
 from neural_limits.weights import ConditionedMatrix, DenseMatrix, room_needed
 
@@ -152,6 +153,28 @@ def least_and_median(shares: Sequence[float]) -> str:
     return f"{min(shares):.0%} at least, {median(shares):.0%} in the median" if shares else "none"
 
 
+def draw(ceilings: Ceilings, measured: Sequence[Measured]) -> None:
+    """Share of the roof over the number of vectors, a line for each rank; forward looks and backward ones apart."""
+    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, new, title in zip(axes, (False, True), ("no new direction", "all directions new"), strict=True):
+        for name, style in (("matvec", "o-"), ("rmatvec", "s--")):
+            for i, rank in enumerate(sorted({size.rank for _, size, _ in measured})):
+                points = [
+                    (size.vectors, max(ceilings.floor(size)) / taken)
+                    for kind, size, taken in measured
+                    if (kind, size.rank, bool(size.new)) == (name, rank, new)
+                ]
+                label = f"rank {rank}" if name == "matvec" else None
+                axis.semilogx(*zip(*points, strict=True), style, color=f"C{i}", ms=4, lw=1, label=label)
+        axis.axhline(0.6, color="0.6", lw=0.8, ls=":")
+        axis.set(xlabel="vectors", title=title)
+    axes[0].set(ylabel="share of the roof", ylim=(0, None))
+    axes[0].legend(frameon=False, fontsize=8)
+    FIGURES.mkdir(exist_ok=True)
+    figure.savefig(FIGURES / "ceilings.png", dpi=150)
+
+
 def table(width: int = WIDTH, **options: Any) -> list[str]:
     """Ceilings before and after, and `looks` (its options) between them."""
     before, measured = measure(), looks(width, **options)
@@ -244,6 +267,8 @@ def main() -> None:
     lines += ["Whole runs, two hidden matrices, 4 samples, 20 steps, tolerance 1e-3:", ""]
     lines += run_table(found, (width,) if quick else (16_384, 65_536, width))
     write("ceilings-quick" if quick else "ceilings", lines, headlines(found, measured))
+    if not quick:
+        draw(found, measured)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ class Benchmark(NamedTuple):
 
 
 BENCHMARKS = (
-    Benchmark("ceilings", "products with conditioned weights against the machine's bandwidth and flops", 6, "ceilings"),
+    Benchmark("ceilings", "conditioned products against the machine's bandwidth and flops", 6, "ceilings", "ceilings"),
     Benchmark("speed", "conditioned against dense in JAX over width; slope; compilations", 5, "speed", "speed"),
     Benchmark(
         "against_dense", "conditioned against dense in JAX and PyTorch over width, depth, samples, steps; peak memory",
