@@ -20,99 +20,26 @@ import itertools
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from importlib.util import find_spec
+from statistics import median
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
+from matplotlib.figure import Figure
 
 import neural_limits as nl
-from _common import machine, write
-from _floors import Size, bytes_of_look, draws_of_look, flops_of_look
+from _ceilings import Ceilings, best, ceiling_table, measure
+from _common import FIGURES, machine, write
+from _floors import Size, bytes_of_look
 from neural_limits.weights import ConditionedMatrix, DenseMatrix, room_needed
 from neural_limits.weights._basis import Side
 from neural_limits.weights._rows import Rows
 
 WIDTH, RANKS, VECTORS = 262_144, (32, 64, 128, 256), (1, 4, 16, 64)
-
-
-class Ceilings(NamedTuple):
-    """By library: GB/s of a copy and of a sum, GFLOP/s in float32 and float64, 1e9 normal numbers a second."""
-
-    copy: dict[str, float]
-    read: dict[str, float]
-    float32: dict[str, float]
-    float64: dict[str, float]
-    draw: dict[str, float]
-
-    def best(self, other: Ceilings) -> Ceilings:
-        """The larger of two measurements: what else the machine does only lowers them."""
-        return Ceilings(*({k: max(v, b[k]) for k, v in a.items()} for a, b in zip(self, other, strict=True)))
-
-    def floor(self, size: Size) -> tuple[float, float]:
-        """Least seconds of a look by its bytes, and by its operations and draws."""
-        flops = max((self.float32 if size.itemsize == 4 else self.float64).values())
-        computed = flops_of_look(size) / flops + draws_of_look(size) / max(self.draw.values())
-        return bytes_of_look(size) / max(self.copy.values()) / 1e9, computed / 1e9
-
-
-def best(run: Callable[[], Any], repeats: int = 5) -> float:
-    """Least seconds, after a first call that compiles and takes its memory."""
-    jax.block_until_ready(run())
-    times = []
-    for _ in range(repeats):
-        begun = time.perf_counter()
-        jax.block_until_ready(run())
-        times.append(time.perf_counter() - begun)
-    return min(times)
-
-
-def measure(megabytes: int = 512, size: int = 4096) -> Ceilings:
-    """The ceilings of this machine, with arrays far beyond its caches."""
-    found = Ceilings({}, {}, {}, {}, {})
-    rng = np.random.default_rng(0)
-    long = rng.random(megabytes * 1_000_000 // 4, dtype=np.float32)
-    squares = [rng.standard_normal((size, size)).astype(dtype) for dtype in (np.float32, np.float64)]
-    for name, ways in libraries(long, squares).items():
-        work = (2 * long.nbytes, long.nbytes, 2 * size**3, 2 * size**3, long.size // 8)
-        for ceiling, way, done in zip(found, ways, work, strict=True):
-            if way is not None:
-                ceiling[name] = done / best(way) / 1e9
-    return found
-
-
-def libraries(long: np.ndarray, squares: list[np.ndarray]) -> dict[str, list[Callable[[], Any] | None]]:
-    """Copy, sum, products in float32 and float64, draw: of NumPy, PyTorch and JAX; None where it has nothing of use."""
-    target, rng = np.empty_like(long), np.random.default_rng(0)
-    ways: dict[str, list[Callable[[], Any] | None]] = {}
-    ways["NumPy"] = [partial(np.copyto, target, long), long.sum, *(partial(np.matmul, a, a) for a in squares)]
-    ways["NumPy"].append(lambda: rng.standard_normal(long.size // 8, dtype=np.float32))
-    if find_spec("torch"):
-        import torch
-
-        source, place = torch.from_numpy(long), torch.from_numpy(target)
-        ways["PyTorch"] = [lambda: place.copy_(source), source.sum]
-        ways["PyTorch"] += [partial(torch.matmul, *(2 * (torch.from_numpy(a),))) for a in squares]
-        ways["PyTorch"].append(lambda: torch.randn(long.size // 8))
-    x, product = jnp.asarray(long), jax.jit(jnp.matmul)
-    square = jnp.asarray(squares[0])
-    ways["JAX"] = [partial(jax.jit(jnp.negative), x), partial(jax.jit(jnp.sum), x), partial(product, square, square)]
-    ways["JAX"] += [None, partial(jax.jit(partial(jax.random.normal, shape=long.size // 8)), jax.random.key(0))]
-    return ways
-
-
-def ceiling_table(found: Ceilings) -> list[str]:
-    lines = ["| | copy (GB/s) | sum (GB/s) | float32 (GFLOP/s) | float64 (GFLOP/s) | draw (10⁶/s) |", "|-|-|-|-|-|-|"]
-    for name in found.copy:
-        cells = [ceiling.get(name) for ceiling in found]
-        cells[-1] = cells[-1] and 1e3 * cells[-1]
-        lines.append(f"| {name} | " + " | ".join("" if c is None else f"{c:.3g}" for c in cells) + " |")
-    return lines
 
 
 def touched(width: int, rank: int) -> ConditionedMatrix:
@@ -213,6 +140,45 @@ def look_table(ceilings: Ceilings, measured: Sequence[Measured]) -> list[str]:
     return lines
 
 
+def headlines(ceilings: Ceilings, measured: Sequence[Measured]) -> dict[str, str]:
+    """Least and median shares, apart for looks that add directions and, of the others, for those bound by memory."""
+    told = {}
+    for name, new in (("add nothing", False), ("add directions", True)):
+        floors = [(ceilings.floor(size), taken) for _, size, taken in measured if bool(size.new) == new]
+        memory = [moved / taken for (moved, computed), taken in floors if moved > computed]
+        roof = [max(floor) / taken for floor, taken in floors]
+        which = f"looks that {name}, width {measured[0].size.near}"
+        told[f"{which}, bound by memory: share of bandwidth"] = least_and_median(memory)
+        told[f"{which}, all: share of the roof"] = least_and_median(roof)
+    return told
+
+
+def least_and_median(shares: Sequence[float]) -> str:
+    return f"{min(shares):.0%} at least, {median(shares):.0%} in the median" if shares else "none"
+
+
+def draw(ceilings: Ceilings, measured: Sequence[Measured]) -> None:
+    """Share of the roof over the number of vectors, a line for each rank; forward looks and backward ones apart."""
+    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, new, title in zip(axes, (False, True), ("no new direction", "all directions new"), strict=True):
+        for name, style in (("matvec", "o-"), ("rmatvec", "s--")):
+            for i, rank in enumerate(sorted({size.rank for _, size, _ in measured})):
+                points = [
+                    (size.vectors, max(ceilings.floor(size)) / taken)
+                    for kind, size, taken in measured
+                    if (kind, size.rank, bool(size.new)) == (name, rank, new)
+                ]
+                label = f"rank {rank}" if name == "matvec" else None
+                axis.semilogx(*zip(*points, strict=True), style, color=f"C{i}", ms=4, lw=1, label=label)
+        axis.axhline(0.6, color="0.6", lw=0.8, ls=":")
+        axis.set(xlabel="vectors", title=title)
+    axes[0].set(ylabel="share of the roof", ylim=(0, None))
+    axes[0].legend(frameon=False, fontsize=8)
+    FIGURES.mkdir(exist_ok=True)
+    figure.savefig(FIGURES / "ceilings.png", dpi=150)
+
+
 def table(width: int = WIDTH, **options: Any) -> list[str]:
     """Ceilings before and after, and `looks` (its options) between them."""
     before, measured = measure(), looks(width, **options)
@@ -304,7 +270,9 @@ def main() -> None:
     lines += [f"Dense, {square} x {square}, float32:", "", *dense_table(found, square, vectors), ""]
     lines += ["Whole runs, two hidden matrices, 4 samples, 20 steps, tolerance 1e-3:", ""]
     lines += run_table(found, (width,) if quick else (16_384, 65_536, width))
-    write("ceilings-quick" if quick else "ceilings", lines)
+    write("ceilings-quick" if quick else "ceilings", lines, headlines(found, measured))
+    if not quick:
+        draw(found, measured)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""All benchmarks, each in a process of its own, and one table of their headlines: what `make bench` runs.
+"""All benchmarks, each in a process of its own, one table of their headlines, and the documentation's tables.
 
     python benchmarks/suite.py [--quick] [--only NAME ...] [--peer-python PATH ...] [--list]
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from _common import FIGURES, RESULTS, headlines_of
+from _docs import refresh
 
 HERE = Path(__file__).parent
 LONG = 60  # minutes: beyond it a benchmark runs only where it is named
@@ -46,7 +47,7 @@ class Benchmark(NamedTuple):
 
 
 BENCHMARKS = (
-    Benchmark("ceilings", "products with conditioned weights against the machine's bandwidth and flops", 6, "ceilings"),
+    Benchmark("ceilings", "conditioned products against the machine's bandwidth and flops", 6, "ceilings", "ceilings"),
     Benchmark("speed", "conditioned against dense in JAX over width; slope; compilations", 5, "speed", "speed"),
     Benchmark(
         "against_dense", "conditioned against dense in JAX and PyTorch over width, depth, samples, steps; peak memory",
@@ -210,6 +211,8 @@ def main() -> int:
             print("\n".join(log.read_text(errors="replace").splitlines()[-15:]))
     file = RESULTS / ("summary-quick.md" if options.quick else "README.md")
     file.write_text(summary(options.quick, outcomes))
+    if not options.quick:
+        refresh()
     failed = [name for name, outcome in outcomes.items() if outcome.state == "failed"]
     print(f"{time.perf_counter() - begun:.0f} s in all; {file}; output of each in {logs}")
     print(f"failed: {', '.join(failed)}" if failed else "none failed")

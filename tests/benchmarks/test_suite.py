@@ -61,6 +61,15 @@ def test_headlines_are_read_back_as_written(tmp_path: Path, monkeypatch: pytest.
     assert _common.headlines_of((tmp_path / "x.md").read_text()) == told
 
 
+def test_tables_in_the_documentation_are_those_of_the_results():
+    from _docs import DOCS, refreshed
+
+    pages = {file.name: file.read_text() for file in DOCS.glob("*.md")}
+    stale = [name for name, page in pages.items() if refreshed(page) != page]
+    assert not stale, f"{stale}: run python benchmarks/_docs.py"
+    assert sum("<!-- benchmarks/results/" in page for page in pages.values()) >= 5
+
+
 def test_floors_of_a_look_counted_by_hand():
     """Length 1000, 10 directions known where it looks and 20 on the other side, 3 vectors, then 2 of them new."""
     from _floors import Size, bytes_of_look, draws_of_look, flops_of_look
