@@ -1,7 +1,8 @@
-"""Two choices inside the products with weights, timed against what they replace, as ratios in one run.
+"""Choices inside the products with weights, timed against what they replace, as ratios in one run.
 
-`inner` (weights/_products.py) keeps XLA from turning a product with few vectors around; `outer` of a dense matrix
-(weights/_dense.py) is a fused sum for few vectors and a matrix product for many.
+`inner` (weights/_products.py) keeps XLA from turning a product with few vectors around; `Rows` (weights/_rows.py) skips
+empty rows; `normal` (weights/_draws.py) draws in one pass; `outer` of a dense matrix (weights/_dense.py) is a fused sum
+for few vectors and a matrix product for many.
 
     python benchmarks/products.py [--quick]
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +21,12 @@ from jax import Array
 
 from _common import machine, write
 from neural_limits.weights._dense import FUSED_VECTORS
+from neural_limits.weights._draws import normal
 from neural_limits.weights._products import inner
+from neural_limits.weights._rows import Rows
 
 
-def seconds(function: Callable[..., Array], *arguments: Array, repeats: int = 7) -> float:
+def seconds(function: Callable[..., Array], *arguments: Any, repeats: int = 7) -> float:
     """Best time of the compiled function."""
     compiled = jax.jit(function)
     compiled(*arguments).block_until_ready()
@@ -52,37 +56,71 @@ def plain(rows: Array, vectors: Array) -> Array:
     return (rows @ vectors.T).T
 
 
-def main(quick: bool) -> None:
-    rng = np.random.default_rng(0)
-
-    def normal(*shape: int) -> Array:
-        return jnp.asarray(rng.standard_normal(shape, dtype=np.float32))
-
-    basis = normal(256, 16_384 if quick else 262_144)
-    square = normal(*(2 * (1024 if quick else 8192,)))
-    lines = [f"Machine: {machine()}; float32.", "", "Inner products of m vectors with all rows:", ""]
+def inner_table(told: dict[str, str], *matrices: Array) -> list[str]:
+    lines = ["Inner products of m vectors with all rows:", ""]
     lines += ["| rows | m | plain (ms) | inner (ms) | times faster |", "|-|-|-|-|-|"]
-    told = {}
-    for rows in (basis, square):
+    for rows in matrices:
+        count, length = rows.shape
         for m in (1, 4, 16, 64):
-            vectors = normal(m, rows.shape[1])
+            vectors = drawn(m, length)
             slow, fast = seconds(plain, rows, vectors), seconds(inner, rows, vectors)
-            lines.append(
-                f"| {rows.shape[0]} x {rows.shape[1]} | {m} | {1e3 * slow:.1f} | {1e3 * fast:.1f} | {slow / fast:.2f} |"
-            )
+            lines.append(f"| {count} x {length} | {m} | {1e3 * slow:.1f} | {1e3 * fast:.1f} | {slow / fast:.2f} |")
             if m == 4:
-                told[f"`inner`, {rows.shape[0]} x {rows.shape[1]}, {m} vectors"] = f"{slow / fast:.1f} times faster"
-    lines += ["", f"Adding m outer products to {square.shape[0]} x {square.shape[1]}"]
-    lines[-1] += f" (fused up to m = {FUSED_VECTORS}):"
-    lines += ["", "| m | product (ms) | fused (ms) | fused, times faster |", "|-|-|-|-|"]
+                told[f"`inner`, {count} x {length}, {m} vectors"] = f"{slow / fast:.1f} times faster"
+    return lines
+
+
+def rows_table(told: dict[str, str], capacity: int, length: int, m: int = 4) -> list[str]:
+    """Both products of 4 vectors with buffers of one capacity, by how many of their rows are filled."""
+    lines = [f"{m} vectors and buffers of {capacity} x {length}, in one array and in pieces:", ""]
+    lines += ["| filled | inner (ms) | pieces (ms) | combine (ms) | pieces (ms) |", "|-|-|-|-|-|"]
+    vectors, coefficients = drawn(m, length), drawn(m, capacity)
+    for filled in (capacity // 8, capacity // 4, capacity // 2, capacity):
+        array = drawn(capacity, length).at[filled:].set(0)
+        rows, rank = Rows.of(array), jnp.int32(filled)
+        times = (
+            seconds(inner, array, vectors), seconds(Rows.inner, rows, vectors, rank),
+            seconds(jnp.matmul, coefficients, array), seconds(Rows.combine, rows, coefficients, rank),
+        )  # fmt: skip
+        lines.append(f"| {filled} | " + " | ".join(f"{1e3 * t:.1f}" for t in times) + " |")
+        if filled == capacity // 4:
+            ratio = (times[0] + times[2]) / (times[1] + times[3])
+            told[f"rows in pieces, a quarter filled, {capacity} x {length}"] = f"{ratio:.1f} times faster"
+    return lines
+
+
+def draws_table(told: dict[str, str], shape: tuple[int, int]) -> list[str]:
+    key = jax.random.key(0)
+    theirs, ours = (seconds(lambda k, f=f: f(k, shape, jnp.float32), key) for f in (jax.random.normal, normal))
+    told[f"normal draws, {shape[0]} x {shape[1]}"] = f"{theirs / ours:.1f} times faster"
+    lines = [f"Normal draws, {shape[0]} x {shape[1]}: `jax.random.normal` {1e3 * theirs:.1f} ms, `normal` "]
+    lines[0] += f"{1e3 * ours:.1f} ms, {theirs / ours:.1f} times faster."
+    return lines
+
+
+def outer_table(told: dict[str, str], square: Array) -> list[str]:
+    n, p = square.shape
+    lines = [f"Adding m outer products to {n} x {p} (fused up to m = {FUSED_VECTORS}):", ""]
+    lines += ["| m | product (ms) | fused (ms) | fused, times faster |", "|-|-|-|-|"]
     for m in (1, 2, 4, 8, 16, 32):
-        left, right = normal(m, square.shape[0]), normal(m, square.shape[1])
+        left, right = drawn(m, n), drawn(m, p)
         slow, fast = seconds(product, square, left, right), seconds(fused, square, left, right)
         lines.append(f"| {m} | {1e3 * slow:.1f} | {1e3 * fast:.1f} | {slow / fast:.2f} |")
         if m == 2:
-            told[f"`outer` fused, {square.shape[0]} x {square.shape[1]}, {m} vectors"] = (
-                f"{slow / fast:.1f} times faster"
-            )
+            told[f"`outer` fused, {n} x {p}, {m} vectors"] = f"{slow / fast:.1f} times faster"
+    return lines
+
+
+def drawn(*shape: int) -> Array:
+    return jnp.asarray(np.random.default_rng(0).standard_normal(shape, dtype=np.float32))
+
+
+def main(quick: bool) -> None:
+    width = 16_384 if quick else 262_144
+    square = drawn(*(2 * (1024 if quick else 8192,)))
+    told: dict[str, str] = {}
+    lines = [f"Machine: {machine()}; float32.", "", *inner_table(told, drawn(256, width), square), ""]
+    lines += [*rows_table(told, 128, width), "", *draws_table(told, (4, width)), "", *outer_table(told, square)]
     write("products-quick" if quick else "products", lines, told)
 
 
