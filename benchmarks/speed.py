@@ -2,16 +2,19 @@
 
 The task of the comparison: two hidden matrices, tanh, 4 inputs, 20 full-batch steps, float32. Both forms run
 through the same compiled loop; times are of a second call (nothing compiles), the best of a few, and include drawing
-the initial weights. Memory is what the weights hold, and what XLA says the compiled loop needs in all.
+the initial weights. Memory is what the weights hold, and what XLA says the compiled loop needs in all. One run of width
+1,000,000 besides, from the first import to the end.
 
     python benchmarks/speed.py [--quick]
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -100,6 +103,26 @@ def scaling(widths: list[int], tolerance: float) -> tuple[list[str], np.ndarray,
     return [*lines, "", f"log-log slope {slope:.3f}"], times, slope
 
 
+ALONE = """
+import resource, sys, time
+begun = time.perf_counter()
+import speed
+parts = speed.NETWORK, speed.TASK, speed.SCHEME, speed.OPTIMIZER
+run = speed.nl.train(*parts, width=int(sys.argv[1]), steps=speed.STEPS, tolerance=1e-3)
+memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(f"{run.status}, loss {float(run.data.loss[0]):.3f} to {float(run.data.loss[-1]):.2g}, "
+      f"touched ranks {[w.rank for w in run.weights]}; {time.perf_counter() - begun:.0f} s, {memory:.1f} GiB")
+"""
+
+
+def alone(width: int) -> str:
+    """One run in a process of its own, from the first import on: what it says, its seconds and its peak memory."""
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, str(width)], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
 def retraces(width: int) -> int:
     """New compilations of the loop in a second call with the same shapes and other numbers."""
     before = advance._cache_size()
@@ -114,6 +137,8 @@ def main(quick: bool) -> None:
     warnings.simplefilter("ignore", UserWarning)
     found, told, dense = compare([2048] if quick else [4096, 8192, 16384], (1e-3,) if quick else (1e-2, 1e-3))
     lines = [f"Machine: {machine()}", "", *found, ""]
+    largest = 100_000 if quick else 1_000_000
+    told[f"width {largest:,}, a process of its own, imports and compilation included"] = alone(largest)
     widths = [4096, 65536] if quick else [4096, 8192, 16384, 32768, 65536, 131072, 262144]
     table, times, slope = scaling(widths, 1e-3)
     lines += [*table, "", f"compilations in a second call with the same shapes: {retraces(4096)}"]
