@@ -34,7 +34,7 @@ AXES = {
     "samples": (1, 4, 16, 64),
     "steps": (5, 20, 80, 320),
 }
-QUICK = {"width": (1024, 4096)}
+QUICK = {"width": (2048,)}
 FORMS: dict[str, dict[str, Any]] = {
     "dense, JAX": {"weights": "dense"},
     "dense, PyTorch": {"weights": "torch"},

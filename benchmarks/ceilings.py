@@ -252,11 +252,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--width", type=int)
     options = parser.parse_args()
-    quick, width = options.quick, options.width or (65_536 if options.quick else WIDTH)
+    quick, width = options.quick, options.width or (32_768 if options.quick else WIDTH)
     warnings.simplefilter("ignore", UserWarning)
     size = (256, 2048) if quick else (512, 4096)
     found = measure(*size)
-    ranks, vectors = ((32, 128), (1, 16)) if quick else (RANKS, VECTORS)
+    ranks, vectors = ((128,), (1, 16)) if quick else (RANKS, VECTORS)
     measured = looks(width, ranks, vectors)
     found = found.best(measure(*size))
     lines = [

@@ -80,7 +80,7 @@ def wide(width: int, steps: int = 20) -> tuple[str, dict[str, str]]:
 def main(quick: bool) -> None:
     first, told = wide(MILLION // 50 if quick else MILLION)  # before anything else takes memory
     lines = [f"Machine: {machine()}", "", first, ""]
-    lines += [*law({128: 8} if quick else {256: 48, 512: 32, 1024: 16, 2048: 8}), ""]
+    lines += [*law({64: 4} if quick else {256: 48, 512: 32, 1024: 16, 2048: 8}), ""]
     lines += [] if quick else tolerances(1024, 16)
     write("muon-quick" if quick else "muon", lines, told)
 

@@ -151,6 +151,7 @@ def summary(quick: bool, outcomes: dict[str, Outcome]) -> str:
     suffix = "-quick" if quick else ""
     lines = [
         "# Benchmarks", "",
+        "Sizes too small to mean anything: this says that everything runs." if quick else
         "The headlines of each file here; `make bench` makes them all. How to read them: [NOTES](../NOTES.md).", "",
         "| benchmark | what | value | measured |", "|-|-|-|-|",
     ]  # fmt: skip
