@@ -28,6 +28,7 @@ STYLE = """
 .key button[aria-pressed="false"] { opacity: .5; text-decoration: line-through; }
 .said { min-height: 1.4rem; margin: .35rem 0 0; font-size: .9rem; }
 :focus-visible { outline: 3px solid #0072B2; outline-offset: 2px; }
+.reasons td:nth-last-child(2) { min-width: 13rem; }
 figure .scroll { max-height: 24rem; overflow: auto; }
 @media (max-width: 600px) { .plot { height: 24rem; } }
 """

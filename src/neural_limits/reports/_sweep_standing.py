@@ -57,17 +57,19 @@ def request_tables(requests: Sequence[Request]) -> list[Html]:
 def _request_table(requests: Sequence[Request]) -> Html:
     """A field, how it varies, its values."""
     one = requests[0]
-    rows: list[tuple[str, str, str]] = [(name, "fixed", show(value)) for name, value in one.base.items()]
+    rows: list[tuple[str, str, str]] = [(name, "fixed", _words(value)) for name, value in one.base.items()]
     for name in one.grid:
         found = [value for request in requests for value in request.grid[name]]
         if len(requests) > 1 and all(isinstance(value, int | float) for value in found):
             found = sorted({*found})
-        rows.append(
-            (name, "grid", ", ".join(dict.fromkeys(field(v) if isinstance(v, float) else show(v) for v in found)))
-        )
+        rows.append((name, "grid", ", ".join(dict.fromkeys(map(_words, found)))))
     for kind, entries in (("random", one.random), ("halving", one.halving)):
         rows += [(name, kind, _spec(value)) for name, value in entries.items()]
     return table(("field", "", "values"), rows)
+
+
+def _words(value: Any) -> str:
+    return field(value) if isinstance(value, float) else show(value)
 
 
 def _spec(value: Any) -> str:

@@ -37,13 +37,22 @@ def trial_tables(folder: SweepFolder, rows: Rows) -> list[Html]:
 
 
 def _listing(folder: SweepFolder, rows: Rows, chosen: Sequence[int]) -> Html:
+    """A row a trial; with reasons where there are any."""
+    reasons = [_reason(folder, str(rows.name[i]), str(rows.status[i])) for i in chosen]
     cells = []
-    for i in chosen:
+    for i, reason in zip(chosen, reasons, strict=True):
         values = (field(column[i].item()) for column in rows.columns.values())
-        name, state = str(rows.name[i]), str(rows.status[i])
-        cells.append((*values, state.replace("_", " "), _loss(rows.loss[i]), folder.reason(folder.find(name)), name))
-    headers = (*rows.columns, "state", "final loss", "reason", "folder in trials/")
-    return table(headers, cells, numbers=[len(rows.columns) + 1])
+        state, said = str(rows.status[i]).replace("_", " "), [reason] * any(reasons)
+        cells.append((*values, state, _loss(rows.loss[i]), *said, str(rows.name[i])))
+    headers = (*rows.columns, "state", "final loss", *(["reason"] * any(reasons)), "folder in trials/")
+    found = table(headers, cells, numbers=[len(rows.columns) + 1])
+    return element("div", found, kind="reasons") if any(reasons) else found
+
+
+def _reason(folder: SweepFolder, name: str, state: str) -> str:
+    """Why a trial has no completed result; of one that diverged without advice: the others show which rates train."""
+    reason = folder.reason(folder.find(name))
+    return reason.partition(";")[0] if state == "diverged" else reason
 
 
 def _loss(value: float) -> str:
