@@ -23,7 +23,7 @@ class Rows(eqx.Module):
     at every branch.) In pieces since XLA copies what it slices.
 
     >>> import jax.numpy as jnp
-    >>> rows = Rows.zeros(64, 3, jnp.float32).add(jnp.ones((2, 3)), 15)
+    >>> rows = Rows.zeros(64, 3, jnp.float32).add(jnp.ones((2, 3), jnp.float32), 15)
     >>> [len(piece) for piece in rows.pieces], rows.shape
     ([16, 16, 32], (64, 3))
     >>> rows.inner(jnp.ones((1, 3), jnp.float32), 17)[0, 14:18].tolist()
