@@ -60,7 +60,7 @@ class Experiment:
     """The folder to write to."""
     overwrite: bool = False
     """Replace the run in that folder, its sweeps too."""
-    workers: Annotated[int | None, unset("INT", "one a core")] = None
+    workers: Annotated[int | None, unset("INT", "what cores and memory allow")] = None
     """Trials at once, in an experiment that trains a grid."""
 
     def run(self) -> int:

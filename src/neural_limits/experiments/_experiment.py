@@ -43,7 +43,7 @@ class Context:
     """What an experiment is run with: called with a line, it tells what is being done.
 
     ``sweeps``: where those that train a grid keep a sweep's folder each, from which a later run goes on; ``workers``:
-    trials at once, None for one a core.
+    trials at once, None for as many as cores and memory allow.
     """
 
     say: Say

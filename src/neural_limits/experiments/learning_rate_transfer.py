@@ -40,7 +40,8 @@ def run(quick: bool, context: Context) -> Result:
         "theory": "Deep linear networks, two hidden layers: train loss after 49 steps against the rate in the "
         "proportional limit (lines; triangles: best rates) and of networks with 400 inputs (dots: geometric mean).",
         "widths": f"Two classes of digits: training loss after {STEPS} steps against the rate, one line a width "
-        "(geometric mean over seeds), and the best rate against width; dotted: the largest rate that trains.",
+        "(geometric mean over seeds), and the best rate against width; dotted: the largest rate that trains. "
+        "The trials are the sweeps in sweeps/ of this folder.",
     }
     return Result(_dataset(curves, optima, measured, ladders), verdict, figures, captions)
 

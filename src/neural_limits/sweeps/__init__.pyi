@@ -1,6 +1,7 @@
 from ._configuration import Configuration as Configuration
 from ._curves import read_curve as read_curve
 from ._driver import Tally as Tally
+from ._engine import cores as cores
 from ._folder import SweepFolder as SweepFolder
 from ._optima import best_rate as best_rate
 from ._optima import rate_slope as rate_slope
