@@ -127,6 +127,6 @@ def test_the_whole_experiment_at_small_size():
     small = Plan({128: 2, 256: 2}, {128: 2, 256: 2}, {4: 2, 8: 2}, 256)
     all_ = run_all(small, lambda text: None)
     rows = verdicts(all_)
-    assert len(rows) == 19
+    assert len(rows) == 21
     assert ending(rows, "SGD: as many outliers as outputs") == {"holds"}
     assert ending(rows, "more directions") == {"holds"}
