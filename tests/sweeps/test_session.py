@@ -59,6 +59,16 @@ def test_workers_serve_several_grids_and_what_is_damaged_is_trained_again(tmp_pa
 
 
 @pytest.mark.usefixtures("train_here")
+def test_what_was_asked_for_is_trained_with_the_next_grid(tmp_path: Path) -> None:
+    with Session(tmp_path) as session:
+        one = session.run(BASE, {"lr": [0.1]})
+        session.ask(BASE | {"width": 16}, {"lr": [0.1]})
+        assert len(finished(tmp_path)) == 1
+        assert session.run(BASE, {"lr": [0.1]}).identical(one)
+        assert len(finished(tmp_path)) == 2
+
+
+@pytest.mark.usefixtures("train_here")
 def test_what_failed_is_said_in_the_dataset(tmp_path: Path) -> None:
     with Session(tmp_path) as session:
         found = session.run(BASE | {"activation": "x"}, {"lr": [0.1]})

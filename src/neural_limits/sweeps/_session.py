@@ -38,10 +38,12 @@ class Session:
         self.folder = SweepFolder.create(out)
         put_in_order(self.folder, self.options, tell)
         self._engine: Engine | None = None
+        self._asked = False
 
     def ask(self, base: Mapping[str, Any], grid: Mapping[str, Any]) -> None:
         """Add a grid that the next `run` trains too."""
         self.folder.add_request(Request.of({"base": base, "grid": grid}))
+        self._asked = True
 
     def run(self, base: Mapping[str, Any] | None = None, grid: Mapping[str, Any] | None = None) -> xr.Dataset:
         """Train what the folder was asked for and does not hold; the dataset of this grid alone, as `Sweep.data`.
@@ -52,8 +54,9 @@ class Session:
 
         request = Request.of({"base": base or {}, "grid": grid or {}})
         names = [trial_name(configuration) for configuration in request.required({})]
-        if not all(is_result(self.folder.find(name).state) for name in names):
+        if self._asked or not all(is_result(self.folder.find(name).state) for name in names):
             self.folder.add_request(request)
+            self._asked = False
             if self._engine is None:
                 self._engine = engine_for(self.folder.path, self.options)
             Driver(self.folder, self._engine, self.tell).run(lambda: None)
