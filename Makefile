@@ -50,6 +50,7 @@ bench: $(VENV)/.test  ## benchmarks/, all or with ARGS=--quick
 	$(BIN)/python benchmarks/laws.py $(ARGS)
 	$(BIN)/python benchmarks/monitor.py $(ARGS)
 	$(BIN)/python benchmarks/sweeps.py $(ARGS)
+	$(BIN)/python benchmarks/accuracy_for_cost.py $(ARGS)
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W -q -b html docs docs/_build/html
