@@ -16,11 +16,9 @@ from neural_limits.experiments._muon_runs import (
     Watched,
     find_marks,
     run_all,
-    watched,
 )  # fmt: skip
 from neural_limits.experiments._muon_verdicts import verdicts
 from neural_limits.experiments.muon_outliers import dataset
-from neural_limits.tasks import toy
 
 PLAN = Plan({256: 3, 1024: 3, 4096: 3}, {256: 3, 1024: 3}, {4: 3, 8: 3, 16: 3}, 1024)
 MARKS = {name: {"half": 10, "tenth": 20, "end": STEPS} for name in OPTIMIZERS}
@@ -109,24 +107,18 @@ def test_data_and_figures():
 
 
 @pytest.mark.slow
-def test_a_run_of_each_form():
-    """Four samples: SGD learns along two directions of a hidden weight, Muon along many, in both forms."""
-    task = toy(4, 8, 2, 7)
-    for weights, width in (("conditioned", 512), ("dense", 128)):
-        end = {name: watched(task, name, width, weights, 0, {0, STEPS}).looks[STEPS][1] for name in OPTIMIZERS}
+def test_the_experiment_at_small_size():
+    """Four samples, two outputs: SGD learns along two directions of a hidden weight, Muon along many, in both forms."""
+    all_ = run_all(Plan({128: 2, 256: 2}, {128: 2, 256: 2}, {4: 2, 8: 2}, 256), lambda text: None)
+    for form in ("conditioned", "dense"):
+        end = {name: getattr(all_, form)[name, 256, 0].looks[STEPS][1] for name in OPTIMIZERS}
         assert end["sgd"].count == 2
         assert end["muon"].count > 6
         assert end["muon"].stable_rank > 3 * end["sgd"].stable_rank
         assert 0.7 < end["muon"].learned[0] / (MUON_LR * STEPS) < 1.2
         assert 1.5 < end["sgd"].stable_rank < 2.2
-        assert np.isnan(end["sgd"].middle) == (weights == "conditioned")
-
-
-@pytest.mark.slow
-def test_the_whole_experiment_at_small_size():
-    small = Plan({128: 2, 256: 2}, {128: 2, 256: 2}, {4: 2, 8: 2}, 256)
-    all_ = run_all(small, lambda text: None)
+        assert np.isnan(end["sgd"].middle) == (form == "conditioned")
     rows = verdicts(all_)
     assert len(rows) == 21
-    assert ending(rows, "SGD: as many outliers as outputs") == {"holds"}
-    assert ending(rows, "more directions") == {"holds"}
+    for part in ("SGD: as many outliers as outputs", "more directions", "lr times the updates"):
+        assert ending(rows, part) == {"holds"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -125,10 +126,12 @@ def watched(task: Task, name: str, width: int, weights: str, seed: int, at: set[
             start.extend(np.array(w.value) for w in found if isinstance(w, DenseMatrix))
         looks[step] = [look(w, start[i] if start else None) for i, w in enumerate(found)]
 
-    run = train(
-        NETWORK, task, SCHEME, OPTIMIZERS[name], width=width, steps=STEPS, weights=weights, seed=seed,
-        tolerance=TOLERANCE, dtype="float32", watch=watch, watch_steps=sorted(at),
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that dense weights are cheaper at small widths
+        run = train(
+            NETWORK, task, SCHEME, OPTIMIZERS[name], width=width, steps=STEPS, weights=weights, seed=seed,
+            tolerance=TOLERANCE, dtype="float32", watch=watch, watch_steps=sorted(at),
+        )  # fmt: skip
     return Watched(np.asarray(run.data.loss.values), looks)
 
 
