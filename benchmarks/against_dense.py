@@ -105,7 +105,7 @@ def table(name: str, points: list[Point]) -> list[str]:
         for form, r in found.items():
             lines.append(
                 f"| {value} | {form} | {r['seconds']:.3g} | {r['start']:.2g} | {1e3 * r['step']:.3g} | "
-                f"{r['peak']:.0f} | {r['above']:.3g} | {r['rank'] or ''} |"
+                f"{r['peak']:.0f} | {r['above']:.1f} | {r['rank'] or ''} |"
             )
     lines += ["", f"| {label} | | run, times faster | step, times faster | peak, times less | above, times less |"]
     lines += ["|-|-|-|-|-|-|"]
@@ -132,7 +132,7 @@ def headlines(last: Point) -> dict[str, str]:
     for dense, lazy in pairs(last.found):
         r = ratios(last.found, dense, lazy)
         told[f"{lazy} against {dense}, width {last.value}"] = (
-            f"{r['seconds']:.3g} times faster (a step {r['step']:.3g}), {r['above']:.3g} times less memory"
+            f"{r['seconds']:.3g} times faster (a step {r['step']:.3g}), {r['above']:.1f} times less memory"
         )
     return told
 
@@ -141,10 +141,13 @@ def draw(curves: dict[str, list[Point]]) -> None:
     figure = Figure(figsize=(3 * len(curves), 5.4), layout="constrained")
     axes = figure.subplots(2, len(curves), squeeze=False)
     for column, (name, points) in enumerate(curves.items()):
+        values = [p.value for p in points]
         for form, style in zip(points[0].found, ("s-", "D-", "o--", "o-"), strict=False):
-            values = [p.value for p in points]
             for axis, key in zip(axes[:, column], ("seconds", "above"), strict=True):
                 axis.loglog(values, [p.found[form][key] for p in points], style, ms=4, lw=1.2, label=form)
+        for axis in axes[:, column]:
+            axis.set_xticks(values, map(str, values), minor=False)
+            axis.set_xticks([], minor=True)
         axes[1, column].set_xlabel(LABELS.get(name, name))
     axes[0, 0].set_ylabel("seconds")
     axes[1, 0].set_ylabel("MB, peak above the start")
