@@ -24,7 +24,7 @@ from ._hosts import ALONE, Hosts
 from ._loop import Setting, State, capacity, resized
 from ._record import Found, Records
 
-FORMAT = "neural-limits checkpoint 2"
+FORMAT = "neural-limits checkpoint 3"
 SECONDS = 30.0  # between checkpoints where no number of steps is asked for
 
 

@@ -18,9 +18,9 @@ from jaxtyping import Array, Float, Int
 
 from ._draws import normal
 from ._products import inner
-from ._rows import LEAST, Rows
+from ._rows import Rows
 
-BLOCK = LEAST  # new directions are drawn in blocks of at most this many: one matrix product each, no waste
+BLOCK = 16  # new directions are drawn in blocks of at most this many: 32 rows take XLA four times as long on CPUs
 
 
 class Side(NamedTuple):

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from ._products import inner
 
-LEAST = 16  # rows of the smallest piece; no more rows than this are added at once
+LEAST = 32  # rows of the smallest piece: each costs a pass over the vectors too; no more rows are added at once
 
 
 class Rows(eqx.Module):
@@ -23,10 +23,10 @@ class Rows(eqx.Module):
     at every branch.) In pieces since XLA copies what it slices.
 
     >>> import jax.numpy as jnp
-    >>> rows = Rows.zeros(64, 3, jnp.float32).add(jnp.ones((2, 3), jnp.float32), 15)
+    >>> rows = Rows.zeros(64, 3, jnp.float32).add(jnp.ones((2, 3), jnp.float32), 31)
     >>> [len(piece) for piece in rows.pieces], rows.shape
-    ([16, 16, 32], (64, 3))
-    >>> rows.inner(jnp.ones((1, 3), jnp.float32), 17)[0, 14:18].tolist()
+    ([32, 32], (64, 3))
+    >>> rows.inner(jnp.ones((1, 3), jnp.float32), 33)[0, 30:34].tolist()
     [0.0, 3.0, 3.0, 0.0]
     """
 
@@ -109,7 +109,7 @@ def _if_filled(filled: Array | int, start: int, some: Any, none: Any, *operands:
 
 
 def _sizes(capacity: int) -> list[int]:
-    """How so many rows are cut: 16, 16, 32, 64 … and none smaller than 16 unless it is the only one."""
+    """How so many rows are cut: 32, 32, 64, 128 … and none smaller than 32 unless it is the only one."""
     sizes: list[int] = []
     left = capacity
     while left:
