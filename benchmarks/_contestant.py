@@ -14,7 +14,6 @@ import ctypes
 import gc
 import json
 import os
-import re
 import sys
 import time
 import warnings
@@ -22,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-STATUS = Path("/proc/self/status")
+from _memory import STATUS, memory
 
 
 class Outcome(dict[str, Any]):
@@ -87,13 +86,6 @@ def torch_losses(x: Any, y: Any, inputs: Any, hidden: list[Any], readout: Any, r
             loss.backward()
             optimizer.step()
     return losses
-
-
-def memory(name: str) -> float:
-    """VmRSS or VmHWM of this process in MB; NaN where there is no /proc."""
-    if not STATUS.exists():
-        return float("nan")
-    return int(re.findall(rf"{name}:\s+(\d+) kB", STATUS.read_text())[0]) * 1024 / 1e6
 
 
 def let_go() -> None:

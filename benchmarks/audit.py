@@ -22,7 +22,14 @@ from safetensors.numpy import save_file
 
 from _common import machine, write
 
-COMMAND = "import sys; from neural_limits.cli import main; sys.exit(main(sys.argv[1:]))"
+COMMAND = """
+import sys
+from _memory import memory
+from neural_limits.cli import main
+code = main(sys.argv[1:])
+print(memory("VmHWM"))
+sys.exit(code)
+"""
 THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 CASES = {"all values, bfloat16": (4096, 4096, ml_dtypes.bfloat16), "an embedding": (50_257, 768, np.float32)}
 LARGE = {"top values": (8192, 8192, np.float32)}
@@ -32,14 +39,11 @@ SMALL = {"all values, bfloat16": (512, 512, ml_dtypes.bfloat16)}
 def command(*words: str) -> tuple[float, float]:
     """Seconds, and the peak of memory in MB, of the command in a process of its own."""
     begun = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *words], env=os.environ | THREADS, stdout=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"neural-limits {' '.join(words)} ended with {process.returncode}")
-    return time.perf_counter() - begun, usage.ru_maxrss * 1024 / 1e6
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, *words],
+        env=os.environ | THREADS, cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    return time.perf_counter() - begun, float(done.stdout.split()[-1])
 
 
 def matrix(rows: int, columns: int, dtype: Any) -> np.ndarray:

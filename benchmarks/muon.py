@@ -8,7 +8,6 @@ so many seeds at five steps, and the largest difference in standard errors.
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 
@@ -17,6 +16,7 @@ from numpy import ndarray
 
 import neural_limits as nl
 from _common import machine, write
+from _memory import memory
 
 NETWORK, TASK, SCHEME = nl.MLP(hidden=2), nl.tasks.toy(), nl.MuP(gamma=4.0)
 OPTIMIZER = nl.Muon(lr=0.1, momentum=0.9)
@@ -66,10 +66,9 @@ def wide(width: int, steps: int = 20) -> tuple[str, dict[str, str]]:
     begun = time.perf_counter()
     run = nl.train(NETWORK, TASK, SCHEME, OPTIMIZER, width=width, steps=steps, tolerance=1e-3, dtype="float32")
     seconds = time.perf_counter() - begun
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     ranks = ", ".join(str(w.rank) for w in run.weights)
     first, last = (float(run.data.loss[i]) for i in (0, -1))
-    needs = f"{seconds:.0f} s with compilation, {memory:.1f} GiB"
+    needs = f"{seconds:.0f} s with compilation, {memory('VmHWM') / 1000:.1f} GB"
     text = (
         f"Width {width:,}, {steps} steps: {run.status}, loss {first:.4f} to {last:.2g}, touched ranks {ranks}; "
         f"{needs} at most in this process."

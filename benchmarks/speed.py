@@ -104,14 +104,15 @@ def scaling(widths: list[int], tolerance: float) -> tuple[list[str], np.ndarray,
 
 
 ALONE = """
-import resource, sys, time
+import sys, time
 begun = time.perf_counter()
 import speed
+from _memory import memory
 parts = speed.NETWORK, speed.TASK, speed.SCHEME, speed.OPTIMIZER
 run = speed.nl.train(*parts, width=int(sys.argv[1]), steps=speed.STEPS, tolerance=1e-3)
-memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(f"{run.status}, loss {float(run.data.loss[0]):.3f} to {float(run.data.loss[-1]):.2g}, "
-      f"touched ranks {[w.rank for w in run.weights]}; {time.perf_counter() - begun:.0f} s, {memory:.1f} GiB")
+      f"touched ranks {[w.rank for w in run.weights]}; "
+      f"{time.perf_counter() - begun:.0f} s, {memory('VmHWM') / 1000:.1f} GB")
 """
 
 
