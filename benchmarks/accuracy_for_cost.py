@@ -54,9 +54,9 @@ FULL = Plan(
 )  # fmt: skip
 QUICK = Plan(
     {
-        "tanh": {"conditioned": (256, 1024), "dense": (128, 256, 512)},
+        "tanh": {"conditioned": (256, 1024), "dense": (128, 256)},
         "deep linear": {"conditioned": (1000, 4000), "dense": (125, 250)},
-    }, 4, (8192, 2), 5, 1, 2.0,
+    }, 4, (2048, 2), 5, 1, 2.0,
 )  # fmt: skip
 
 

@@ -256,7 +256,7 @@ def main() -> None:
     warnings.simplefilter("ignore", UserWarning)
     size = (256, 2048) if quick else (512, 4096)
     found = measure(*size)
-    ranks, vectors = ((128,), (1, 16)) if quick else (RANKS, VECTORS)
+    ranks, vectors = ((128,), (4,)) if quick else (RANKS, VECTORS)
     measured = looks(width, ranks, vectors)
     found = found.best(measure(*size))
     lines = [

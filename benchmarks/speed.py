@@ -140,7 +140,7 @@ def main(quick: bool) -> None:
     lines = [f"Machine: {machine()}", "", *found, ""]
     largest = 100_000 if quick else 1_000_000
     told[f"width {largest:,}, a process of its own, imports and compilation included"] = alone(largest)
-    widths = [4096, 65536] if quick else [4096, 8192, 16384, 32768, 65536, 131072, 262144]
+    widths = [2048, 16384] if quick else [4096, 8192, 16384, 32768, 65536, 131072, 262144]
     table, times, slope = scaling(widths, 1e-3)
     lines += [*table, "", f"compilations in a second call with the same shapes: {retraces(4096)}"]
     told["slope of log time in log width"] = f"{slope:.2f} ({widths[0]} to {widths[-1]})"

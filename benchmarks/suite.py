@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ LONG = 60  # minutes: beyond it a benchmark runs only where it is named
 QUICK_MINUTES = 1.0  # at most, unless the machine is busy
 OWN = "neural_limits", "jax", "equinox"  # what every benchmark imports
 PATIENCE = 10  # times what is expected, before a benchmark counts as hung
+AT_ONCE = 2  # benchmarks of --quick side by side, as its times mean nothing
 
 
 class Benchmark(NamedTuple):
@@ -64,6 +66,7 @@ BENCHMARKS = (
         "accuracy_for_cost", "the cheapest of one wide run, many seeds, a limit solver, for each target error", 15,
         "accuracy-for-cost", "accuracy-for-cost",
     ),
+    Benchmark("advisor", "largest stable rate over width under each parametrization", 5, "advisor"),
     Benchmark("deep_linear", "deep linear solver over steps; grids; spectra", 2, "deep-linear", "deep-linear-speed"),
     Benchmark(
         "laws", "laws over points and against freealg and scikit-rmt", 10, "laws", "laws", peers=("freealg", "skrmt")
@@ -119,8 +122,10 @@ def interpreter(peers: Sequence[str], pythons: Sequence[str]) -> str | None:
     return next((python for python in pythons if not missing(peers, python)), None)
 
 
-def run(benchmark: Benchmark, quick: bool, pythons: Sequence[str], log: Path) -> Outcome:
-    """One benchmark to its end, its output in the log."""
+def run(
+    benchmark: Benchmark, quick: bool, pythons: Sequence[str], log: Path, running: set[subprocess.Popen[bytes]]
+) -> Outcome:
+    """One benchmark to its end, its output in the log; until then it is among those ``running``."""
     home = interpreter((*OWN, *benchmark.needs), pythons)
     if home is None:
         return Outcome("skipped", 0, f"not installed: {', '.join(missing((*OWN, *benchmark.needs)))}")
@@ -135,15 +140,40 @@ def run(benchmark: Benchmark, quick: bool, pythons: Sequence[str], log: Path) ->
     begun = time.perf_counter()
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
+        running.add(process)
         try:
             code = process.wait(allowed)
-        except BaseException as error:
+        except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
             code, why = -1, f"stopped after {allowed / 60:.0f} minutes"
+        running.discard(process)
     seconds = time.perf_counter() - begun
     return Outcome("failed" if code else "done", seconds, why or (f"exit status {code}" if code else ""))
+
+
+def run_all(todo: list[Benchmark], quick: bool, pythons: Sequence[str], logs: Path) -> dict[str, Outcome]:
+    """One after the other, some side by side if ``quick``; whatever stops this stops what is running."""
+    running: set[subprocess.Popen[bytes]] = set()
+
+    def told(i: int, one: Benchmark) -> Outcome:
+        expected = "" if quick else f", about {one.minutes:g} min"
+        print(f"[{i}/{len(todo)}] {one.name}: {one.measures}{expected}", flush=True)
+        log = logs / f"{one.name}.log"
+        outcome = run(one, quick, pythons, log, running)
+        why = f": {outcome.why}" if outcome.why else ""
+        tail = log.read_text(errors="replace").splitlines()[-15:] if outcome.state == "failed" else []
+        print("\n".join([f"        {one.name}: {outcome.state} after {outcome.seconds:.0f} s{why}", *tail]), flush=True)
+        return outcome
+
+    with ThreadPoolExecutor(AT_ONCE if quick else 1) as pool:
+        try:
+            outcomes = list(pool.map(told, range(1, len(todo) + 1), todo))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(running):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return {one.name: outcome for one, outcome in zip(todo, outcomes, strict=True)}
 
 
 def summary(quick: bool, outcomes: dict[str, Outcome]) -> str:
@@ -200,16 +230,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that it takes the running benchmark with it
     here = sorted(map(str, HERE.parent.glob(".peers/*/bin/python")))
     pythons, logs = [sys.executable, *options.peer_python, *here], Path(tempfile.mkdtemp(prefix="benchmarks-"))
-    todo, outcomes = chosen(options.only, options.quick), {}
     begun = time.perf_counter()
-    for i, one in enumerate(todo, 1):
-        expected = "" if options.quick else f", about {one.minutes:g} min"
-        print(f"[{i}/{len(todo)}] {one.name}: {one.measures}{expected}", flush=True)
-        log = logs / f"{one.name}.log"
-        outcome = outcomes[one.name] = run(one, options.quick, pythons, log)
-        print(f"        {outcome.state} after {outcome.seconds:.0f} s" + (f": {outcome.why}" if outcome.why else ""))
-        if outcome.state == "failed":
-            print("\n".join(log.read_text(errors="replace").splitlines()[-15:]))
+    outcomes = run_all(chosen(options.only, options.quick), options.quick, pythons, logs)
     file = RESULTS / ("summary-quick.md" if options.quick else "README.md")
     file.write_text(summary(options.quick, outcomes))
     if not options.quick:
