@@ -49,11 +49,11 @@ class Benchmark(NamedTuple):
 
 
 BENCHMARKS = (
-    Benchmark("ceilings", "conditioned products against the machine's bandwidth and flops", 6, "ceilings", "ceilings"),
+    Benchmark("ceilings", "conditioned products against the machine's bandwidth and flops", 9, "ceilings", "ceilings"),
     Benchmark("speed", "conditioned against dense in JAX over width; slope; compilations", 5, "speed", "speed"),
     Benchmark(
         "against_dense", "conditioned against dense in JAX and PyTorch over width, depth, samples, steps; peak memory",
-        15, "against-dense", "against-dense",
+        20, "against-dense", "against-dense",
     ),
     Benchmark("products", "the two forms of products inside the weights", 1, "products"),
     Benchmark(
