@@ -63,7 +63,7 @@ BENCHMARKS = (
     Benchmark("muon", "Muon on conditioned weights in law; width 1,000,000", 10, "muon"),
     Benchmark("sharding", "one network over 1 to 8 forced devices: numbers, bytes, traffic", 6, "sharding"),
     Benchmark(
-        "accuracy_for_cost", "the cheapest of one wide run, many seeds, a limit solver, for each target error", 15,
+        "accuracy_for_cost", "the cheapest of one wide run, many seeds, a limit solver, for each target error", 5,
         "accuracy-for-cost", "accuracy-for-cost",
     ),
     Benchmark("advisor", "largest stable rate over width under each parametrization", 5, "advisor"),
