@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import NamedTuple
 
 from _common import FIGURES, RESULTS, headlines_of
@@ -29,7 +30,6 @@ LONG = 60  # minutes: beyond it a benchmark runs only where it is named
 QUICK_MINUTES = 1.0  # at most, unless the machine is busy
 OWN = "neural_limits", "jax", "equinox"  # what every benchmark imports
 PATIENCE = 10  # times what is expected, before a benchmark counts as hung
-AT_ONCE = 2  # benchmarks of --quick side by side, as its times mean nothing
 
 
 class Benchmark(NamedTuple):
@@ -123,9 +123,10 @@ def interpreter(peers: Sequence[str], pythons: Sequence[str]) -> str | None:
 
 
 def run(
-    benchmark: Benchmark, quick: bool, pythons: Sequence[str], log: Path, running: set[subprocess.Popen[bytes]]
-) -> Outcome:
-    """One benchmark to its end, its output in the log; until then it is among those ``running``."""
+    benchmark: Benchmark, quick: bool, pythons: Sequence[str], log: Path, running: set[subprocess.Popen[bytes]],
+    cpu: int | None = None,
+) -> Outcome:  # fmt: skip
+    """One benchmark to its end, its output in the log; until then it is among those ``running``. On one ``cpu``, or all."""
     home = interpreter((*OWN, *benchmark.needs), pythons)
     if home is None:
         return Outcome("skipped", 0, f"not installed: {', '.join(missing((*OWN, *benchmark.needs)))}")
@@ -140,6 +141,8 @@ def run(
     begun = time.perf_counter()
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
+        if cpu is not None:
+            os.sched_setaffinity(process.pid, {cpu})
         running.add(process)
         try:
             code = process.wait(allowed)
@@ -152,20 +155,26 @@ def run(
 
 
 def run_all(todo: list[Benchmark], quick: bool, pythons: Sequence[str], logs: Path) -> dict[str, Outcome]:
-    """One after the other, some side by side if ``quick``; whatever stops this stops what is running."""
+    """One after the other, or one a processor if ``quick``, as its times mean nothing; what stops this stops all."""
     running: set[subprocess.Popen[bytes]] = set()
+    free: SimpleQueue[int | None] = SimpleQueue()
+    for cpu in os.sched_getaffinity(0) if quick and hasattr(os, "sched_getaffinity") else [None]:
+        free.put(cpu)
+    at_once = free.qsize()
 
     def told(i: int, one: Benchmark) -> Outcome:
         expected = "" if quick else f", about {one.minutes:g} min"
         print(f"[{i}/{len(todo)}] {one.name}: {one.measures}{expected}", flush=True)
         log = logs / f"{one.name}.log"
-        outcome = run(one, quick, pythons, log, running)
+        cpu = free.get()
+        outcome = run(one, quick, pythons, log, running, cpu)
+        free.put(cpu)
         why = f": {outcome.why}" if outcome.why else ""
         tail = log.read_text(errors="replace").splitlines()[-15:] if outcome.state == "failed" else []
         print("\n".join([f"        {one.name}: {outcome.state} after {outcome.seconds:.0f} s{why}", *tail]), flush=True)
         return outcome
 
-    with ThreadPoolExecutor(AT_ONCE if quick else 1) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         try:
             outcomes = list(pool.map(told, range(1, len(todo) + 1), todo))
         except BaseException:
