@@ -41,7 +41,7 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
-bench: $(VENV)/.test  ## benchmarks/: tables, figures and benchmarks/results/README.md; ARGS=--quick in five minutes
+bench: $(VENV)/.test  ## benchmarks/: tables, figures and benchmarks/results/README.md; ARGS=--quick in seven minutes
 	$(BIN)/python benchmarks/suite.py $(ARGS)
 
 peers: $(PEERS:%=.peers/%/.installed)  ## what benchmarks compare with, each in an environment of its own

@@ -2,7 +2,7 @@
 
     python benchmarks/suite.py [--quick] [--only NAME ...] [--peer-python PATH ...] [--list]
 
---quick: everything at small sizes, in five minutes on two cores; its results are the files named *-quick. Peers are
+--quick: everything at small sizes, in seven minutes on two cores; its results are the files named *-quick. Peers are
 looked for in this interpreter, in those named by --peer-python, and in .peers/*, which `make peers` sets up. What lacks
 its peer is left out, or runs without it, and says so. Ends with 1 if a benchmark failed, and names it.
 """
@@ -126,7 +126,7 @@ def run(
     benchmark: Benchmark, quick: bool, pythons: Sequence[str], log: Path, running: set[subprocess.Popen[bytes]],
     cpu: int | None = None,
 ) -> Outcome:  # fmt: skip
-    """One benchmark to its end, its output in the log; until then it is among those ``running``. On one ``cpu``, or all."""
+    """One benchmark to its end, on one ``cpu`` or all, its output in the log; until then among the ``running``."""
     home = interpreter((*OWN, *benchmark.needs), pythons)
     if home is None:
         return Outcome("skipped", 0, f"not installed: {', '.join(missing((*OWN, *benchmark.needs)))}")
