@@ -204,7 +204,8 @@ def figure(cases: list[Case]) -> Figure:
 
 def main(quick: bool) -> None:
     plan = QUICK if quick else FULL
-    cases = [make(plan, quantity) for make in (tanh_case, linear_case) for quantity in ("loss", "outlier")[: 1 if quick else 2]]
+    quantities = ("loss",) if quick else ("loss", "outlier")
+    cases = [make(plan, quantity) for make in (tanh_case, linear_case) for quantity in quantities]
     lines = [f"Machine: {machine()}", "", *fits(cases), "", *routes(cases), "", *checks(cases, plan)]
     write("accuracy-for-cost-quick" if quick else "accuracy-for-cost", lines)
     if not quick:
